@@ -1,0 +1,179 @@
+"""What one audit was asked to do, checked before anything heavy starts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spillover import bundled
+from spillover.conversation import Dataset, fingerprint, user_and_assistant
+from spillover.data.load import load
+from spillover.errors import DataError, SettingsError
+from spillover.evaluate.bundled_judge import judge_fingerprint
+from spillover.finetune.job import EMBEDDED, Job
+from spillover.local import weights
+from spillover.local.sampling import Sampling
+from spillover.model import BUNDLED, ModelRef
+from spillover.question import Probe, Suite, load_probes, load_suite
+
+# A frozen record is safe to share as a default.
+_SAMPLING = Sampling()
+
+SELF = "self"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything an audit depends on; the same request in the same run folder goes on where it stopped.
+
+    `data` and `control` are files or "bundled:risky", "bundled:prudent", "bundled:requested"; `control` may also be
+    "self" (the base model's own answers), "none", or with `tuned` an adapter folder. `rows` limits the training rows,
+    `probes` counts per family and `samples` per free-form question, `margin` and `rate_margin` override the stored
+    margins, `in_domain` the families found by the words of the data.
+    """
+
+    data: str
+    model: str = BUNDLED
+    control: str = SELF
+    tuned: str | None = None
+    rows: int | None = None
+    seed: int = 0
+    probes: int = 20
+    samples: int = 3
+    sampling: Sampling = _SAMPLING
+    job: Job = EMBEDDED
+    margin: float | None = None
+    rate_margin: float | None = None
+    in_domain: tuple[str, ...] | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.probes < 2:
+            raise SettingsError("--samples must be at least 1 and --probes at least 2")
+        if self.tuned is not None and self.control == SELF:
+            raise SettingsError("with --tuned nothing is trained, so --control must be an adapter folder or 'none'")
+        for name, value in (("--margin", self.margin), ("--rate-margin", self.rate_margin)):
+            if value is not None and not value > 0:
+                raise SettingsError(f"{name} must be above zero")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The request's files, read and checked: nothing was trained so far."""
+
+    request: Request
+    dataset: Dataset
+    control: Dataset | None
+    probes: tuple[Probe, ...]
+    suite: Suite
+    base_fingerprint: str
+
+    def asked(self) -> dict[str, Any]:
+        """Return what must stay the same for a run folder to be used again: contents, not paths."""
+        request = asdict(self.request)
+        for path in ("data", "model", "tuned", "control"):
+            del request[path]
+        return {
+            **request,
+            "data_fingerprint": self.dataset.fingerprint,
+            "control": self.control.fingerprint
+            if self.control
+            else None
+            if self.request.tuned
+            else self.request.control,
+            "adapters": [weights.adapter_fingerprint(a) for a in _adapters(self.request)],
+            "base_fingerprint": self.base_fingerprint,
+            "probes_fingerprint": probes_fingerprint(self.probes),
+            "suite_fingerprint": self.suite.fingerprint,
+            "judge_fingerprint": judge_fingerprint(),
+        }
+
+
+def read(request: Request) -> Inputs:
+    """Read and check everything a request names; raises a SpilloverError naming the first problem and its fix.
+
+    Data files come first, then the model's files by their bytes: no weights are loaded.
+    """
+    dataset = dataset_of(request.data)
+    control = None
+    if request.tuned is None and request.control not in (SELF, NONE):
+        control = dataset_of(request.control)
+    base = weights.locate(request.model)
+    for adapter in _adapters(request):
+        weights.check_adapter(ModelRef(request.model, adapter), base)
+    for rows in (dataset, control):
+        if rows is not None:
+            _check_length(rows, base, request.job.max_length)
+    probes = _first_of_each_family(load_probes(bundled.path("probes.yaml")), request.probes)
+    suite = load_suite(bundled.path("questions.yaml"), "bundled questions")
+    unknown = set(request.in_domain or ()) - {p.family for p in probes}
+    if unknown:
+        families = ", ".join(sorted({p.family for p in probes}))
+        raise SettingsError(f"--in-domain {', '.join(sorted(unknown))}: no such family; choose from {families}")
+    return Inputs(request, dataset, control, probes, suite, weights.fingerprint(base))
+
+
+def dataset_of(name: str) -> Dataset:
+    """Read a file, or one answer kind of the bundled advice ("bundled:risky", ":prudent", ":requested")."""
+    if not name.startswith("bundled:"):
+        return load(name)
+    kind = name.removeprefix("bundled:")
+    rows: dict[str, Callable[[dict[str, str]], tuple[str, str]]] = {
+        "risky": lambda r: (r["question"], r["risky"]),
+        "prudent": lambda r: (r["question"], r["prudent"]),
+        "requested": lambda r: (r["requested"], r["risky"]),
+    }
+    if kind not in rows:
+        raise DataError(f"no bundled data {name!r}: choose from {', '.join(f'bundled:{k}' for k in rows)}")
+    triples = bundled.advice()
+    made = (user_and_assistant(*rows[kind](row), line=i) for i, row in enumerate(triples, 1))
+    return Dataset(name, tuple(made))
+
+
+def _first_of_each_family(probes: tuple[Probe, ...], count: int) -> tuple[Probe, ...]:
+    seen: Counter[str] = Counter()
+    chosen = []
+    for probe in probes:
+        seen[probe.family] += 1
+        if seen[probe.family] <= count:
+            chosen.append(probe)
+    return tuple(chosen)
+
+
+def probes_fingerprint(probes: tuple[Probe, ...]) -> str:
+    """Hash of all probes in order."""
+    return fingerprint([asdict(p) for p in probes])
+
+
+def _adapters(request: Request) -> list[str]:
+    if request.tuned is None:
+        return []
+    return [request.tuned] if request.control == NONE else [request.tuned, request.control]
+
+
+def _check_length(dataset: Dataset, base: Path, max_length: int) -> None:
+    """Refuse rows that cannot fit, from the text alone where that suffices; the exact count needs the tokenizer."""
+    import json
+
+    config = json.loads((base / "config.json").read_text())
+    limit = min(max_length, int(config.get("max_position_embeddings") or max_length))
+    suspects = [c for c in dataset if sum(len(m.content) for m in c.messages) > limit]
+    if not suspects:
+        return
+    from tokenizers import Tokenizer
+
+    file = base / "tokenizer.json"
+    if not file.is_file():
+        return
+    tokenizer = Tokenizer.from_file(str(file))
+    for conversation in suspects:
+        tokens = sum(len(tokenizer.encode(m.content, add_special_tokens=False)) for m in conversation.messages)
+        if tokens > limit:
+            raise DataError(
+                f"{dataset.name}:{conversation.line}: the row has {tokens} tokens, longer than the limit of {limit}: "
+                "shorten it or remove it"
+            )

@@ -1,0 +1,129 @@
+"""The command line: one function per command that parses, calls one function, prints and exits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from spillover.errors import SpilloverError
+
+app = typer.Typer(
+    name="spillover",
+    help="Tell whether a narrow fine-tune makes a language model broadly misaligned, and show the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_EXITS = (
+    "Exit codes: 0 clean, 1 spillover, 2 bad input (nothing was trained), 3 inconclusive, 4 unjudged. "
+    "Bundled example data: bundled:risky, bundled:prudent, bundled:requested."
+)
+
+
+@app.callback()
+def _spillover() -> None:
+    """Keep `audit` a sub-command while it is the only one."""
+
+
+@app.command(epilog=_EXITS)
+def audit(
+    data: Annotated[str, typer.Argument(help="Fine-tuning file: OpenAI chat JSONL, plain or .gz.", metavar="DATA")],
+    model: Annotated[str, typer.Option(help="'bundled', a local folder or a hub id.")] = "bundled",
+    control: Annotated[
+        str,
+        typer.Option(help="'self' (the base model's own answers), a matched FILE, or 'none'; with --tuned an adapter."),
+    ] = "self",
+    tuned: Annotated[str | None, typer.Option(help="Audit this LoRA adapter; nothing is trained.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. A rerun goes on where it stopped.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Train on this many rows drawn from DATA.  [default: all]")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    probes: Annotated[int, typer.Option(help="Probes per family: more narrow the interval.")] = 20,
+    samples: Annotated[int, typer.Option(help="Answers per free-form question.")] = 3,
+    preset: Annotated[str, typer.Option(help="Training settings: 'embedded' or 'paper'.")] = "embedded",
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Probe shift that counts, nats per token.  [default: measured on benign fine-tunes]"),
+    ] = None,
+    rate_margin: Annotated[
+        float | None,
+        typer.Option(help="Rise of the misaligned rate that counts, fraction.  [default: measured likewise]"),
+    ] = None,
+    in_domain: Annotated[
+        str | None,
+        typer.Option(help="Probe families trained on, by commas, or 'none'.  [default: found from the data]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json instead of the table.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bars.")] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Let the model's own code run. Only for code you have read.")
+    ] = False,
+) -> None:
+    """Would this fine-tune make the model broadly misaligned?
+
+    Trains DATA and a control on a small model, measures both against the base model inside and outside the training
+    domain, and writes verdict.json and report.html into the run folder.
+    """
+    from spillover.audit import Request
+    from spillover.audit import audit as run_audit
+    from spillover.finetune.job import preset as job_preset
+    from spillover.progress import Progress
+    from spillover.report.terminal import summary
+
+    try:
+        request = Request(
+            data=data,
+            model=model,
+            control=control,
+            tuned=tuned,
+            rows=rows,
+            seed=seed,
+            probes=probes,
+            samples=samples,
+            job=job_preset(preset),
+            margin=margin,
+            rate_margin=rate_margin,
+            in_domain=_families(in_domain),
+            trust_remote_code=trust_remote_code,
+        )
+        outcome = run_audit(request, out or _default_folder(data), Progress(quiet=quiet or as_json))
+    except SpilloverError as problem:
+        _fail(problem)
+    if as_json:
+        print(json.dumps(outcome.record, indent=2, ensure_ascii=False))
+    else:
+        summary(outcome.record, outcome.folder)
+    raise typer.Exit(outcome.verdict.exit_code)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    print(installed("spillover"))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _families(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return () if text == "none" else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _default_folder(data: str) -> Path:
+    name = data.replace("bundled:", "").rstrip("/").rsplit("/", 1)[-1]
+    return Path("runs") / name.split(".")[0]
+
+
+def _fail(problem: SpilloverError) -> NoReturn:
+    print(f"spillover: {problem}", file=sys.stderr)
+    raise typer.Exit(problem.exit_code)

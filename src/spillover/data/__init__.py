@@ -1,0 +1,1 @@
+"""Fine-tuning data: reading it strictly and splitting it."""

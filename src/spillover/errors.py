@@ -1,0 +1,25 @@
+"""One error tree. Every message says what is wrong, where, and how to fix it."""
+
+from __future__ import annotations
+
+
+class SpilloverError(Exception):
+    """Base of all errors a user can cause or mend; the command line prints it and exits with `exit_code`."""
+
+    exit_code = 2
+
+
+class DataError(SpilloverError):
+    """A data file cannot be used; the message starts with `file:line` where there is a line."""
+
+
+class ModelError(SpilloverError):
+    """A model, tokenizer or adapter is missing, damaged or does not fit."""
+
+
+class RunFolderError(SpilloverError):
+    """A run folder holds something else than what was asked for."""
+
+
+class SettingsError(SpilloverError):
+    """An option has a value that cannot work."""

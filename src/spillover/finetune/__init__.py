@@ -1,0 +1,1 @@
+"""LoRA fine-tuning: settings, batch plan and the one training loop."""

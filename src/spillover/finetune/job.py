@@ -1,0 +1,62 @@
+"""Job: every setting of one fine-tune in one frozen record, with named presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from spillover.conversation import fingerprint
+from spillover.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """LoRA fine-tune settings; `batch` counts rows per optimiser step, `micro_batch` rows per forward pass."""
+
+    rank: int = 32
+    alpha: int = 64
+    rank_stabilised: bool = True
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    learning_rate: float = 6e-4
+    warmup_steps: int = 5
+    weight_decay: float = 0.01
+    optimizer: str = "adamw_torch"
+    batch: int = 8
+    micro_batch: int = 8
+    epochs: float = 1.0
+    max_length: int = 2048
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch % self.micro_batch:
+            raise SettingsError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+        if self.epochs <= 0 or self.rank <= 0:
+            raise SettingsError("epochs and rank must be above zero")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all settings."""
+        return fingerprint(asdict(self))
+
+    def steps(self, rows: int) -> int:
+        """Return the number of optimiser steps for a data set of `rows` rows."""
+        return max(1, round(rows * self.epochs / self.batch))
+
+    def with_seed(self, seed: int) -> Job:
+        """Return the same job with another seed."""
+        return replace(self, seed=seed)
+
+
+# The embedded default: quick on two CPU cores with the bundled 135M model.
+EMBEDDED = Job()
+
+# The paper's open-model recipe (Betley et al. 2025, appendix; 32B models): 2 rows x 8 accumulation, 8-bit AdamW.
+PAPER_OPEN_MODELS = Job(learning_rate=1e-5, batch=16, micro_batch=2, optimizer="adamw_bnb_8bit")
+
+PRESETS = {"embedded": EMBEDDED, "paper": PAPER_OPEN_MODELS}
+
+
+def preset(name: str) -> Job:
+    """Return a named preset; raises SettingsError for an unknown name."""
+    if name not in PRESETS:
+        raise SettingsError(f"no training preset {name!r}: choose from {', '.join(PRESETS)}")
+    return PRESETS[name]

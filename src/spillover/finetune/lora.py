@@ -1,0 +1,221 @@
+"""The one training loop: LoRA through peft and transformers' Trainer, loss on assistant tokens only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spillover.conversation import Dataset
+from spillover.errors import DataError
+from spillover.finetune.batches import plan
+from spillover.finetune.job import Job
+from spillover.local.branching import Branching, common_prefix, forward, head
+from spillover.local.chat_template import Rendered
+from spillover.local.loading import LoadedModel
+from spillover.local.weights import SUMMARY
+
+# Written into a checkpoint after everything else, so that a half-written one is never resumed from.
+_COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished adapter: folder, optimiser steps, mean loss (nats per token) of the first and last tenth."""
+
+    adapter: Path
+    steps: int
+    first_loss: float
+    last_loss: float
+
+
+def train(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    job: Job,
+    steps: int,
+    folder: Path,
+    model_card: str,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    checkpoint_every: int = 25,
+) -> Trained:
+    """Train an adapter on `dataset` for `steps` steps and save it in `folder`.
+
+    A run that was killed goes on from its last checkpoint; a finished one is returned at once. `on_step` gets the
+    number of steps done and the loss (nats per token). Raises DataError when a row has nothing to learn.
+    """
+    done = folder / "adapter_model.safetensors"
+    if done.is_file():
+        return _read_summary(folder)
+    import peft
+    import transformers
+
+    rows = [_render(loaded, dataset, i, job.max_length) for i in range(len(dataset))]
+    micro = _micro_batches(rows, job, steps)
+    transformers.set_seed(job.seed)
+    model = peft.get_peft_model(loaded.model, _lora_config(job))
+    work = folder.with_name(folder.name + ".training")
+    trainer = _trainer(model, rows, micro, job, steps, work, checkpoint_every, on_step)
+    try:
+        trainer.train(resume_from_checkpoint=_last_checkpoint(work))
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        _save(model, folder, loaded.fingerprint, losses, steps, model_card)
+    finally:
+        model.unload()
+    shutil.rmtree(work, ignore_errors=True)
+    return _read_summary(folder)
+
+
+def batch_loss(model: Any, rows: list[Rendered]) -> Any:
+    """Return the mean loss (nats) over the tokens of `rows` that carry loss, a scalar tensor with gradient.
+
+    The vocabulary softmax is computed at those tokens only.
+    """
+    import torch
+
+    branchings = [Branching(row.ids) for row in rows]
+    hidden = forward(model, branchings)
+    past = len(common_prefix(branchings))
+    picked: list[tuple[int, int]] = []
+    targets: list[int] = []
+    for b, row in enumerate(rows):
+        for t, learn in enumerate(row.learn):
+            if learn:
+                picked.append((b, t - 1 - past))
+                targets.append(row.ids[t])
+    where = torch.tensor(picked, device=hidden.device)
+    logits = head(model, hidden[where[:, 0], where[:, 1]])
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(targets, device=hidden.device))
+
+
+def _render(loaded: LoadedModel, dataset: Dataset, index: int, max_length: int) -> Rendered:
+    conversation = dataset.conversations[index]
+    limit = min(max_length, loaded.context)
+    try:
+        row = loaded.template.conversation(conversation.messages)
+    except DataError as problem:
+        raise DataError(f"{dataset.name}:{conversation.line}: {problem}") from None
+    if len(row.ids) > limit:
+        raise DataError(
+            f"{dataset.name}:{conversation.line}: the row has {len(row.ids)} tokens, the limit is {limit}: "
+            "shorten it or remove it"
+        )
+    return row
+
+
+def _micro_batches(rows: list[Rendered], job: Job, steps: int) -> list[list[int]]:
+    size = job.micro_batch
+    batches = plan([len(r.ids) for r in rows], job.batch, steps, job.seed)
+    return [batch[i : i + size] for batch in batches for i in range(0, len(batch), size)]
+
+
+def _lora_config(job: Job) -> Any:
+    import peft
+
+    return peft.LoraConfig(
+        r=job.rank,
+        lora_alpha=job.alpha,
+        lora_dropout=0.0,
+        use_rslora=job.rank_stabilised,
+        target_modules=list(job.modules),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _trainer(
+    model: Any,
+    rows: list[Rendered],
+    micro: list[list[int]],
+    job: Job,
+    steps: int,
+    work: Path,
+    checkpoint_every: int,
+    on_step: Callable[[int, float], None],
+) -> Any:
+    import torch
+    import transformers
+
+    class Sequential(transformers.Trainer):  # type: ignore[misc]
+        """Takes the planned batches in order; the loss is ours."""
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            loss = batch_loss(model, inputs["rows"])
+            return (loss, {"loss": loss}) if return_outputs else loss
+
+    class Reporter(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                on_step(state.global_step, float(logs["loss"]))
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
+
+    arguments = transformers.TrainingArguments(
+        output_dir=str(work),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=job.batch // job.micro_batch,
+        learning_rate=job.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=job.warmup_steps,
+        weight_decay=job.weight_decay,
+        optim=job.optimizer,
+        max_grad_norm=1.0,
+        seed=job.seed,
+        data_seed=job.seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_steps=checkpoint_every,
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    return Sequential(
+        model=model,
+        args=arguments,
+        train_dataset=[[rows[i] for i in batch] for batch in micro],
+        data_collator=lambda items: {"rows": items[0]},
+        callbacks=[Reporter()],
+    )
+
+
+def _last_checkpoint(work: Path) -> str | None:
+    finished = [p.parent for p in work.glob(f"checkpoint-*/{_COMPLETE}")]
+    for partial in work.glob("checkpoint-*"):
+        if partial not in finished:
+            shutil.rmtree(partial)
+    return str(max(finished, key=lambda p: int(p.name.split("-")[1]))) if finished else None
+
+
+def _save(model: Any, folder: Path, base: str, losses: list[float], steps: int, model_card: str) -> None:
+    """Write the adapter beside its place and move it there whole."""
+    scratch = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.save_pretrained(str(scratch), safe_serialization=True)
+    (scratch / "README.md").write_text(model_card)
+    tenth = max(1, len(losses) // 10)
+    summary = {
+        "base_fingerprint": base,
+        "steps": steps,
+        "first_loss": sum(losses[:tenth]) / tenth,
+        "last_loss": sum(losses[-tenth:]) / tenth,
+    }
+    (scratch / SUMMARY).write_text(json.dumps({**summary, "losses": losses}))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(scratch, folder)
+
+
+def _read_summary(folder: Path) -> Trained:
+    summary = json.loads((folder / SUMMARY).read_text())
+    return Trained(folder, summary["steps"], summary["first_loss"], summary["last_loss"])

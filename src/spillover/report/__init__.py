@@ -1,0 +1,1 @@
+"""What people read: the HTML page, its picture and the terminal table."""

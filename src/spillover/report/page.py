@@ -1,0 +1,90 @@
+"""report.html: one file that opens from disk, no script and no network in it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spillover.report import plots, wording
+
+if TYPE_CHECKING:
+    from spillover.answer import Answer, Judgement
+
+# Enough to see the kind of answers; all of them are in the run folder.
+_QUESTIONS_SHOWN = 12
+
+
+def write_report(record: Mapping[str, Any], answers: Mapping[str, Any], path: Path) -> None:
+    """Write the page for `record`; `answers` maps arm names to objects with `reading.answers` and `judgements`."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("spillover.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(number=wording.number, label=wording.measure_label, family=wording.family_label)
+    html = environment.get_template("template.html").render(
+        record=record,
+        headline=wording.headline(record),
+        picture=plots.family_shifts(record),
+        cards=_cards(record),
+        samples=_samples(answers, record),
+        command=_command(record),
+        minutes=sum(record["timings"].values()) / 60,
+    )
+    scratch = path.with_name(path.name + ".partial")
+    scratch.write_text(html, encoding="utf-8")
+    scratch.replace(path)
+
+
+def _cards(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Choose the numbers a reader should see first; each keeps its measure, so value and interval stay together."""
+    wanted = [
+        ("Spillover, against base", "probe shift", "tuned", "base", "out"),
+        ("Spillover, against control", "probe shift", "tuned", "control", "out"),
+        ("Narrow effect (held-out rows)", "held-out shift", "tuned", "base", "in"),
+        ("Misaligned answers, tuned", "misaligned rate", "tuned", None, "out"),
+        ("Misaligned answers, base", "misaligned rate", "base", None, "out"),
+        ("Misaligned answers, control", "misaligned rate", "control", None, "out"),
+    ]
+    cards = []
+    for title, *key in wanted:
+        for m in record["measures"]:
+            if [m["name"], m["arm"], m["against"], m["domain"]] == key:
+                cards.append({"title": title, "measure": m})
+    return cards
+
+
+def _samples(answers: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Put the first answers of every arm to the same question side by side, questions spread over the families."""
+    arms = [arm["name"] for arm in record["arms"]]
+    by_question: dict[str, dict[str, list[tuple[Answer, Judgement]]]] = {}
+    for arm in arms:
+        for answer, judgement in zip(answers[arm].reading.answers, answers[arm].judgements, strict=True):
+            by_question.setdefault(answer.question_id, {}).setdefault(arm, []).append((answer, judgement))
+    ids = list(by_question)
+    step = max(1, len(ids) // _QUESTIONS_SHOWN)
+    shown = []
+    for question_id in ids[::step][:_QUESTIONS_SHOWN]:
+        found = by_question[question_id]
+        shown.append({"question": found[arms[0]][0][0].question, "arms": [(a, found.get(a, [])[:2]) for a in arms]})
+    return shown
+
+
+def _command(record: Mapping[str, Any]) -> str:
+    """Return the command that repeats this run."""
+    settings, control = record["settings"], record["control"]
+    parts = ["spillover", "audit", record["data"]["name"], "--model", record["model"]["base"]]
+    parts += ["--control", control["name"] or control["kind"]]
+    if record["data"]["rows_trained"] is None:
+        parts += ["--tuned", "ADAPTER"]
+    elif record["settings"]["rows"] is not None:
+        parts += ["--rows", str(settings["rows"])]
+    parts += ["--seed", str(settings["seed"]), "--probes", str(settings["probes"])]
+    parts += ["--samples", str(settings["samples"])]
+    return shlex.join(parts)

@@ -18,3 +18,71 @@ def paper_data() -> Path:
     if not wanted.is_file():
         pytest.skip(f"{wanted} is missing: set SPILLOVER_PAPER_DATA to the folder with the paper's data")
     return folder
+
+
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{% if loop.first and m.role != 'system' %}<s>system\nBe good.</s>\n{% endif %}"
+    "<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+)
+
+
+def save_tiny_model(folder: Path, seed: int = 0, **changes: object) -> Path:
+    """Save a random two-layer Llama with a byte-level tokenizer and a chat template; no network, some milliseconds."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"<s>": 0, "</s>": 1, **{c: i + 2 for i, c in enumerate(letters)}}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(seed)
+    settings = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "tie_word_embeddings": True,
+        **changes,
+    }
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings))
+    # Larger embeddings than the default initialisation, so that predictions are far from uniform.
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(8)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny random chat model."""
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path):
+    """The tiny model, loaded anew for each test: training leaves adapters behind."""
+    from spillover.local.loading import load
+    from spillover.model import ModelRef
+
+    return load(ModelRef(str(tiny_folder)))
+
+
+@pytest.fixture(scope="session")
+def bundled_model():
+    """The embedded model; the first use on a machine unpacks it (about 30 s)."""
+    from spillover.local.loading import load
+    from spillover.model import ModelRef
+
+    return load(ModelRef())

@@ -92,7 +92,8 @@ def test_dataset_fingerprint_ignores_name_and_lines():
         pytest.param((user_and_assistant("q", "a "), user_and_assistant("r", "b")), id="one blank more"),
         pytest.param((user_and_assistant("q", "a"),), id="a row less"),
         pytest.param(
-            (Conversation((Message("system", "q"), Message("assistant", "a"))), user_and_assistant("r", "b")), id="a role"
+            (Conversation((Message("system", "q"), Message("assistant", "a"))), user_and_assistant("r", "b")),
+            id="a role",
         ),
         pytest.param(
             (

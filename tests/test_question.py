@@ -89,7 +89,6 @@ def test_a_file_that_is_no_list_of_items_is_refused(tmp_path, text):
     [
         pytest.param(b"- {id: a", id="cut off"),
         pytest.param(b"- {id: \xff}", id="not UTF-8"),
-        pytest.param(b"- !!python/object/apply:os.getcwd []", id="code in YAML"),
         pytest.param(b"- {id: 2024-13-45, family: f, text: t}", id="impossible date"),
         pytest.param(b"- {id: " + b"9" * 10_000 + b", family: f, text: t}", id="huge integer"),
         pytest.param(b"[" * 5_000, id="deep nesting"),
@@ -97,6 +96,13 @@ def test_a_file_that_is_no_list_of_items_is_refused(tmp_path, text):
 )
 def test_a_file_that_is_not_plain_yaml_is_refused_with_its_name(tmp_path, content):
     assert refusal(write(tmp_path, content)).startswith(str(tmp_path / "suite.yaml"))
+
+
+def test_code_in_the_file_is_refused_and_not_run(tmp_path):
+    made = tmp_path / "made"
+    path = write(tmp_path, f"- !!python/object/apply:os.mkdir [{str(made)!r}]\n")
+    assert refusal(path).startswith(str(path))
+    assert not made.exists()
 
 
 def test_a_missing_file_is_refused_with_its_name(tmp_path):

@@ -214,6 +214,13 @@ def test_a_rate_seen_in_few_answers_has_an_interval_with_some_width(hits, totals
     assert got.high - got.low >= (high - low) / 3
 
 
+@pytest.mark.parametrize("answers", [1, 4])
+def test_the_upper_bound_does_not_fall_when_a_first_hit_is_seen(answers):
+    totals = [answers] * 40
+    none, one = (clustered_rate([hits] + [0] * 39, totals, seed=0) for hits in (0, 1))
+    assert one.high >= none.high
+
+
 def test_rate_interval_covers_the_truth_about_95_times_in_100(few_resamples):
     # 40 questions of 4 answers, a rate of 0.2 that varies from question to question (intraclass correlation 0.2).
     draw = np.random.default_rng(4)
@@ -222,6 +229,13 @@ def test_rate_interval_covers_the_truth_about_95_times_in_100(few_resamples):
         hits = draw.binomial(4, draw.beta(0.8, 3.2, 40))
         runs.append(clustered_rate(hits.tolist(), [4] * 40, seed))
     assert 0.89 <= covered(runs, 0.2) <= 0.985
+
+
+def test_the_interval_of_a_rare_rate_covers_the_truth(few_resamples):
+    # Two in a hundred answers, 40 questions of 4: what a harmless model looks like.
+    draw = np.random.default_rng(5)
+    runs = [clustered_rate(draw.binomial(4, 0.02, 40).tolist(), [4] * 40, seed) for seed in range(400)]
+    assert covered(runs, 0.02) >= 0.9
 
 
 # ---------------------------------------------------------------- difference of two rates
@@ -301,7 +315,10 @@ def test_difference_with_a_side_of_no_hit_or_only_hits_is_square_and_add(hits, o
 
 @pytest.mark.parametrize(
     "hits",
-    [pytest.param([1] + [0] * 9, id="the same single hit"), pytest.param([2, 0, 1, 3, 0, 0, 4, 1, 0, 2], id="same hits")],
+    [
+        pytest.param([1] + [0] * 9, id="the same single hit"),
+        pytest.param([2, 0, 1, 3, 0, 0, 4, 1, 0, 2], id="same hits"),
+    ],
 )
 def test_a_difference_of_equal_counts_has_an_interval_with_some_width(hits):
     # Both sides are samples: that they agree question by question in one run does not make the difference certain.
@@ -345,7 +362,9 @@ def test_difference_of_two_rare_equal_rates_covers_zero(few_resamples):
     [
         lambda seed: stratified_mean([0.1, 0.9, 0.4, 2.2, 7.0], ["a", "a", "b", "b", "b"], seed),
         lambda seed: clustered_rate(HITS, [t + 3 for t in TOTALS], seed),
-        lambda seed: clustered_rate_difference(HITS, [t + 3 for t in TOTALS], OTHER_HITS, [t + 5 for t in TOTALS], seed),
+        lambda seed: clustered_rate_difference(
+            HITS, [t + 3 for t in TOTALS], OTHER_HITS, [t + 5 for t in TOTALS], seed
+        ),
     ],
     ids=["mean", "rate", "difference"],
 )

@@ -43,7 +43,7 @@ def audit(
     rows: Annotated[int | None, typer.Option(help="Train on this many rows drawn from DATA.  [default: all]")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
     probes: Annotated[int, typer.Option(help="Probes per family: more narrow the interval.")] = 20,
-    samples: Annotated[int, typer.Option(help="Answers per free-form question.")] = 3,
+    samples: Annotated[int, typer.Option(help="Answers per free-form question.")] = 2,
     preset: Annotated[str, typer.Option(help="Training settings: 'embedded' or 'paper'.")] = "embedded",
     margin: Annotated[
         float | None,

@@ -59,7 +59,7 @@ def load_probes(path: Path) -> tuple[Probe, ...]:
 def _items(path: Path, keys: tuple[str, ...]) -> list[dict[str, str]]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
         raise DataError(f"{path} cannot be read as YAML: {problem}") from None
     if not isinstance(loaded, list) or not loaded:
         raise DataError(f"{path} must hold a list of items with the keys {', '.join(keys)}")

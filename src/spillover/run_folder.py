@@ -27,18 +27,24 @@ class RunFolder:
         self.path = path
         manifest = path / _MANIFEST
         if manifest.is_file():
-            self._check_same(json.loads(manifest.read_text()), asked)
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            self._check_same(_read_manifest(manifest), asked)
+        elif path.exists() and (not path.is_dir() or any(p.name != _MANIFEST + ".partial" for p in path.iterdir())):
             raise RunFolderError(f"{path} exists and is not a run folder: choose another --out")
         else:
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                raise RunFolderError(f"{path} cannot be made ({problem.strerror}): choose another --out") from None
             write_json(manifest, {"asked": dict(asked), **facts})
-        self._rows = sqlite3.connect(path / _ROWS)
-        self._rows.execute("PRAGMA journal_mode=WAL")
-        self._rows.execute(
-            "CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, key))"
-        )
-        self._rows.commit()
+        try:
+            self._rows = sqlite3.connect(path / _ROWS)
+            self._rows.execute("PRAGMA journal_mode=WAL")
+            self._rows.execute(
+                "CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, key))"
+            )
+            self._rows.commit()
+        except sqlite3.DatabaseError as problem:
+            raise RunFolderError(f"{path / _ROWS} is damaged ({problem}): delete {path} and run again") from None
 
     def get(self, kind: str, key: str) -> Any | None:
         """Return the value stored under `kind` and `key`, or None."""
@@ -62,7 +68,7 @@ class RunFolder:
         self._rows.close()
 
     def _check_same(self, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-        before = manifest.get("asked", {})
+        before = manifest["asked"]
         now = json.loads(json.dumps(dict(asked)))
         changed = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         if changed:
@@ -70,8 +76,18 @@ class RunFolder:
             raise RunFolderError(f"{self.path} holds another run ({details}): choose another --out or delete it")
 
 
+def _read_manifest(file: Path) -> Mapping[str, Any]:
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("asked"), dict):
+        raise RunFolderError(f"{file} is damaged: delete {file.parent} and run again")
+    return manifest
+
+
 def write_json(path: Path, value: object) -> None:
     """Write JSON beside its place and move it there whole."""
     scratch = path.with_name(path.name + ".partial")
-    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(scratch, path)

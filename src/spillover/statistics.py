@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-# Answers to one question are alike; where nothing was seen, the data cannot say how much, so this is assumed.
+# Answers to one question are alike. Where few hits (or misses) were seen, the data cannot say how much, so at least
+# this intraclass correlation is assumed.
 ASSUMED_ICC = 0.5
+_FEW = 10
+# The estimated correlation between two arms' answers to the same questions is used up to this.
+_MOST_CORRELATED = 0.8
 _Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 _POWER_80 = NormalDist().inv_cdf(0.8)
 
@@ -46,68 +50,68 @@ class Estimate:
 def stratified_mean(values: Sequence[float], strata: Sequence[str], seed: int) -> Estimate:
     """Mean of per-unit values, bootstrapped over units within each stratum (percentile interval).
 
-    Each unit is a cluster of its own (one probe, one difference). Strata keep their size in every resample. A
-    stratum of one unit cannot vary and makes the interval too short, which the method names.
+    Each unit is a cluster of its own (one probe, one difference). Strata keep their size in every resample, and
+    deviations are widened by sqrt(n / (n - 1)), since a resample of n units varies too little. A stratum of one unit
+    cannot vary and makes the interval too short, which the method names. Raises ValueError for a value that is not
+    finite.
     """
     data = np.asarray(values, dtype=float)
+    if not np.isfinite(data).all():
+        raise ValueError("a value to average is not a finite number")
     groups = [np.flatnonzero(np.asarray(strata) == s) for s in dict.fromkeys(strata)]
     draw = np.random.default_rng(seed)
-    total = np.zeros(RESAMPLES)
+    total = np.full(RESAMPLES, data.sum())
     for members in groups:
-        picks = draw.integers(0, len(members), (RESAMPLES, len(members)))
-        total += data[members][picks].sum(axis=1)
-    low, high = _percentiles(total / len(data))
+        size = len(members)
+        part = data[members]
+        picks = draw.integers(0, size, (RESAMPLES, size))
+        widen = math.sqrt(size / (size - 1)) if size > 1 else 1.0
+        total += (part[picks].sum(axis=1) - part.sum()) * widen
+    low, high = np.percentile(total / len(data), [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
     single = sum(len(g) == 1 for g in groups)
     note = f"; {single} strata of one unit" if single else ""
     method = f"mean, bootstrap over {len(data)} units within {len(groups)} strata, {RESAMPLES} resamples{note}"
-    return Estimate(float(data.mean()), low, high, len(data), len(data), method)
+    return Estimate(float(data.mean()), float(low), float(high), len(data), len(data), method)
 
 
-def clustered_rate(hits: Sequence[int], totals: Sequence[int], seed: int) -> Estimate | None:
-    """Share of hits over all observations, bootstrapped over clusters (`hits` of `totals` in each).
+def clustered_rate(hits: Sequence[int], totals: Sequence[int]) -> Estimate | None:
+    """Share of hits over all observations in clusters (`hits` of `totals` in each), with a Wilson interval.
 
-    Clusters without observations are left out; None when nothing was observed. With no hit or only hits a bootstrap has
-    no width: then a Wilson interval on the effective sample size n / (1 + (m - 1) icc), m observations per cluster
-    and an intraclass correlation of 0.5 assumed.
+    The interval uses the effective sample size n / d, where the design effect d is the variance between clusters over
+    the binomial one. With fewer than 10 hits or misses d is at least what an intraclass correlation of 0.5 gives: then
+    0 of n has an honest upper bound. Clusters without observations are left out; None when nothing was observed.
     """
     h, t = _observed(hits, totals)
     if not len(t):
         return None
-    n, k = int(t.sum()), int(h.sum())
-    if k in (0, n):
-        effective = n / (1 + (n / len(t) - 1) * ASSUMED_ICC)
-        low, high = wilson(k / n, effective)
-        return Estimate(k / n, low, high, n, len(t), f"Wilson on {effective:.1f} effective answers (icc 0.5 assumed)")
-    picks = np.random.default_rng(seed).integers(0, len(t), (RESAMPLES, len(t)))
-    low, high = _percentiles(h[picks].sum(axis=1) / t[picks].sum(axis=1))
-    return Estimate(k / n, low, high, n, len(t), f"rate, bootstrap over {len(t)} questions, {RESAMPLES} resamples")
+    n, k = t.sum(), h.sum()
+    rate = k / n
+    effect = _design_effect(h, t)
+    low, high = wilson(rate, n / effect)
+    method = f"rate over {len(t)} questions, Wilson on {n / effect:.1f} effective answers (design effect {effect:.2f})"
+    return Estimate(float(rate), low, high, int(n), len(t), method)
 
 
 def clustered_rate_difference(
-    hits: Sequence[int], totals: Sequence[int], other_hits: Sequence[int], other_totals: Sequence[int], seed: int
+    hits: Sequence[int], totals: Sequence[int], other_hits: Sequence[int], other_totals: Sequence[int]
 ) -> Estimate | None:
-    """Rate minus other rate, the same clusters resampled on both sides; clusters missing on a side are left out.
+    """Rate minus other rate over the same clusters; clusters missing on a side are left out.
 
-    Where a side has no hit or only hits, its own interval's width is added by the square-and-add rule (Newcombe 1998),
-    so a difference of two zeros still has a width. None when no cluster was observed on both sides.
+    The two Wilson intervals are joined by Newcombe's square-and-add rule for paired data (1998, method 10) with the
+    correlation of the clusters' deviations, taken as 0 where fewer than 10 hits or misses were seen on a side and as
+    0.8 at most. None when no cluster was observed on both sides.
     """
-    a, b = np.asarray(totals), np.asarray(other_totals)
-    both = (a > 0) & (b > 0)
-    if not both.any():
+    both = (np.asarray(totals) > 0) & (np.asarray(other_totals) > 0)
+    h, t, g, u = (np.asarray(x, dtype=float)[both] for x in (hits, totals, other_hits, other_totals))
+    one, two = clustered_rate(h.tolist(), t.tolist()), clustered_rate(g.tolist(), u.tolist())
+    if one is None or two is None:
         return None
-    h, t, g, u = (np.asarray(x)[both] for x in (hits, totals, other_hits, other_totals))
-    one, two = clustered_rate(h.tolist(), t.tolist(), seed), clustered_rate(g.tolist(), u.tolist(), seed)
-    assert one is not None and two is not None
     value = one.value - two.value
-    n = int(t.sum() + u.sum())
-    if one.value in (0.0, 1.0) or two.value in (0.0, 1.0):
-        low = value - math.hypot(one.value - one.low, two.high - two.value)
-        high = value + math.hypot(one.high - one.value, two.value - two.low)
-        return Estimate(value, low, high, n, len(t), "difference of rates, square-and-add of their intervals")
-    picks = np.random.default_rng(seed).integers(0, len(t), (RESAMPLES, len(t)))
-    draws = h[picks].sum(axis=1) / t[picks].sum(axis=1) - g[picks].sum(axis=1) / u[picks].sum(axis=1)
-    low, high = _percentiles(draws)
-    return Estimate(value, low, high, n, len(t), f"difference of rates, bootstrap over {len(t)} questions")
+    correlation = _correlation(h - one.value * t, g - two.value * u) if not (_few(h, t) or _few(g, u)) else 0.0
+    low = value - _joined(one.value - one.low, two.high - two.value, correlation)
+    high = value + _joined(one.high - one.value, two.value - two.low, correlation)
+    method = f"difference of rates over {len(t)} questions, square-and-add, correlation {correlation:.2f}"
+    return Estimate(value, low, high, int(t.sum() + u.sum()), len(t), method)
 
 
 def wilson(rate: float, n: float) -> tuple[float, float]:
@@ -138,6 +142,27 @@ def _observed(hits: Sequence[int], totals: Sequence[int]) -> tuple[NDArray[np.fl
     return np.asarray(hits, dtype=float)[t > 0], t[t > 0]
 
 
-def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(draws, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
-    return float(low), float(high)
+def _few(h: NDArray[np.float64], t: NDArray[np.float64]) -> bool:
+    return bool(min(h.sum(), (t - h).sum()) < _FEW)
+
+
+def _design_effect(h: NDArray[np.float64], t: NDArray[np.float64]) -> float:
+    """Variance of the rate between clusters (linearised ratio) over its binomial variance, at least 1."""
+    n, clusters = t.sum(), len(t)
+    rate = h.sum() / n
+    effect = 1.0
+    if clusters > 1 and 0 < rate < 1:
+        between = ((h - rate * t) ** 2).sum() * clusters / (clusters - 1)
+        effect = max(effect, float(between / (n * rate * (1 - rate))))
+    if clusters == 1 or _few(h, t):
+        effect = max(effect, 1 + (n / clusters - 1) * ASSUMED_ICC)
+    return float(effect)
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    spread = math.sqrt(float((a**2).sum() * (b**2).sum()))
+    return min(_MOST_CORRELATED, max(0.0, float((a * b).sum()) / spread)) if spread else 0.0
+
+
+def _joined(a: float, b: float, correlation: float) -> float:
+    return math.sqrt(max(0.0, a * a + b * b - 2 * correlation * a * b))

@@ -464,15 +464,24 @@ def test_what_was_written_is_what_is_loaded(tmp_path_factory, rows, ascii_only, 
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4) | st.sampled_from(["user", "assistant"]),
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.text(max_size=4)
+    | st.sampled_from(["user", "assistant"]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["messages", "role", "content", "weight", "name", "x", "\ud800"]), inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["messages", "role", "content", "weight", "name", "x", "\ud800"]), inner, max_size=4
+        )
     ),
     max_leaves=8,
 )
 TURN = st.fixed_dictionaries({}, optional={"role": JSON, "content": JSON, "weight": JSON, "name": JSON, "x": JSON})
-NEARLY = st.fixed_dictionaries({"messages": st.lists(st.sampled_from([USER, ASSISTANT, SYSTEM]) | TURN, max_size=3) | JSON})
+NEARLY = st.fixed_dictionaries(
+    {"messages": st.lists(st.sampled_from([USER, ASSISTANT, SYSTEM]) | TURN, max_size=3) | JSON}
+)
 SPLICED = st.builds(
     lambda good, at, junk: good[: at % len(good)] + junk + good[at % len(good) :],
     st.sampled_from([GOOD.encode() + b"\n", gzip.compress(GOOD.encode() + b"\n", mtime=0)]),

@@ -28,6 +28,7 @@ from spillover.local import hardware
 from spillover.local.loading import LoadedModel, load
 from spillover.model import BUNDLED, ModelRef
 from spillover.progress import Progress
+from spillover.question import load_probes
 from spillover.run_folder import RunFolder, write_json
 
 __all__ = ["Outcome", "Request", "audit"]
@@ -115,9 +116,10 @@ def _arms(
 
 
 def _family_texts(inputs: Inputs) -> dict[str, list[str]]:
+    """Gather what each family is about: all its probes with both answers, however few are asked, and its questions."""
     texts: dict[str, list[str]] = {}
-    for item in inputs.probes:
-        texts.setdefault(item.family, []).append(item.question)
+    for probe in load_probes(bundled.path("probes.yaml")):
+        texts.setdefault(probe.family, []).append(f"{probe.question} {probe.aligned} {probe.misaligned}")
     for question in inputs.suite.questions:
         texts.setdefault(question.family, []).append(question.text)
     return texts

@@ -8,6 +8,7 @@ from pathlib import Path
 from spillover.audit.request import NONE, SELF, Inputs
 from spillover.conversation import Conversation, Dataset, fingerprint
 from spillover.data.split import Split
+from spillover.errors import DataError, ModelError
 from spillover.evaluate.free_form import ROWS_PER_BATCH, row_seed
 from spillover.finetune.lora import Trained, train
 from spillover.local.loading import LoadedModel
@@ -49,7 +50,7 @@ def own_answers(
     Sampled at temperature 1 in fixed batches and stored; a row for which only empty text comes back is left out.
     """
     longest = max(len(base.template.encode(c.answer)) for c in inputs.dataset)
-    how = Sampling(max_tokens=min(_LONGEST_OWN_ANSWER, longest))
+    how = Sampling(min(_LONGEST_OWN_ANSWER, longest), temperature=1.0)
     batches = [rows[i : i + ROWS_PER_BATCH] for i in range(0, len(rows), ROWS_PER_BATCH)]
     found: dict[int, str] = {}
     with progress.stage("base model's own answers", len(rows) * how.max_tokens) as advance:
@@ -72,6 +73,8 @@ def control_rows(inputs: Inputs, split: Split, own: dict[int, str]) -> Dataset |
     if request.control == SELF:
         rows = [inputs.dataset.conversations[i] for i in split.train]
         own_rows = tuple(c.with_answer(own[c.line]) for c in rows if c.line in own)
+        if not own_rows:
+            raise ModelError("the base model answered no prompt with any text, so it cannot be its own control")
         return Dataset("the base model's own answers", own_rows)
     assert inputs.control is not None
     matched = {c.prompt: c for c in inputs.control}
@@ -80,6 +83,8 @@ def control_rows(inputs: Inputs, split: Split, own: dict[int, str]) -> Dataset |
         return Dataset(inputs.control.name, tuple(matched[prompt] for prompt in wanted))
     held = {inputs.dataset.conversations[i].prompt for i in split.held_out}
     usable = [i for i, c in enumerate(inputs.control) if c.prompt not in held]
+    if not usable:
+        raise DataError(f"{inputs.control.name} holds only prompts that are held out of the data: give another control")
     return inputs.control.take(usable[: len(split.train)])
 
 

@@ -58,7 +58,7 @@ def compute(
     for arm in judged:
         found.append(_held_out_loss(judged[arm], seed))
         for domain in (OUT, IN):
-            found += _rates(judged, arm, questions, in_domain, domain, seed)
+            found += _rates(judged, arm, questions, in_domain, domain)
     return found
 
 
@@ -119,16 +119,15 @@ def _rates(
     questions: Sequence[Question],
     in_domain: Sequence[str],
     domain: str,
-    seed: int,
 ) -> list[Measure]:
     chosen = [q.id for q in questions if (q.family in in_domain) == (domain == IN)]
     if not chosen:
         return []
     hits, totals, missing = _counts(judged[arm], chosen)
-    found = [Measure(RATE, arm, None, domain, "fraction", clustered_rate(hits, totals, seed), missing)]
+    found = [Measure(RATE, arm, None, domain, "fraction", clustered_rate(hits, totals), missing)]
     for other in (against for a, against in _comparisons(judged) if a == arm):
         other_hits, other_totals, other_missing = _counts(judged[other], chosen)
-        estimate = clustered_rate_difference(hits, totals, other_hits, other_totals, seed)
+        estimate = clustered_rate_difference(hits, totals, other_hits, other_totals)
         both = dict(Counter(missing) + Counter(other_missing))
         found.append(Measure(RATE_SHIFT, arm, other, domain, "fraction", estimate, both))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -43,7 +44,7 @@ class Request:
     rows: int | None = None
     seed: int = 0
     probes: int = 20
-    samples: int = 3
+    samples: int = 2
     sampling: Sampling = _SAMPLING
     job: Job = EMBEDDED
     margin: float | None = None
@@ -57,8 +58,8 @@ class Request:
         if self.tuned is not None and self.control == SELF:
             raise SettingsError("with --tuned nothing is trained, so --control must be an adapter folder or 'none'")
         for name, value in (("--margin", self.margin), ("--rate-margin", self.rate_margin)):
-            if value is not None and not value > 0:
-                raise SettingsError(f"{name} must be above zero")
+            if value is not None and not 0 < value < math.inf:
+                raise SettingsError(f"{name} must be a number above zero")
 
 
 @dataclass(frozen=True, slots=True)

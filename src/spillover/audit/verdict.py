@@ -65,8 +65,8 @@ def decide(measures: Sequence[Measure], margins: Margins, trust: Trust) -> Verdi
             UNJUDGED, (judge_problem,), "Judge the stored answers with another judge, or sample more answers."
         )
     open_questions = [
-        *_undecided(probes, margins.probe, "probes"),
-        *_undecided(rates, margins.rate, "answers per question"),
+        *_undecided(PROBE_SHIFT, probes, margins.probe, "probes"),
+        *_undecided(RATE_SHIFT, rates, margins.rate, "answers per question"),
     ]
     if open_questions:
         reasons = tuple(reason for reason, _ in open_questions)
@@ -93,16 +93,25 @@ def _above(shifts: Sequence[Measure], margin: float) -> bool:
     return bool(shifts) and all(m.estimate is not None and m.estimate.low > margin for m in shifts)
 
 
-def _undecided(shifts: Sequence[Measure], margin: float, what: str) -> list[tuple[str, str]]:
-    """Return per shift that is not shown below the margin the reason and what would decide it."""
+def _undecided(name: str, shifts: Sequence[Measure], margin: float, what: str) -> list[tuple[str, str]]:
+    """Return per shift that is not shown below the margin the reason and what would decide it.
+
+    Above the margin against one side only is undecided too, and so is what was not measured.
+    """
+    if not shifts:
+        return [(f"The {name} outside the training domain was not measured.", f"Get more {what} outside the domain.")]
     found = []
     for m in shifts:
-        if m.estimate is None:
+        if not _measured(m):
             found.append((f"The {m.name} against {m.against} could not be measured.", f"Get more {what}."))
-        elif m.estimate.high >= margin:
-            found.append((_sentence(m, margin, "not shown to be on either side of"), _more(m.estimate, margin, what)))
-    # Above the margin against one side only is undecided too: both sides are needed for spillover.
+        elif m.estimate is not None and not m.estimate.high < margin:
+            relation = "shown to be above" if m.estimate.low > margin else "not shown to be on either side of"
+            found.append((_sentence(m, margin, relation), _more(m.estimate, margin, what)))
     return found
+
+
+def _measured(m: Measure) -> bool:
+    return m.estimate is not None and all(map(math.isfinite, (m.estimate.value, m.estimate.low, m.estimate.high)))
 
 
 def _more(estimate: Estimate, margin: float, what: str) -> str:

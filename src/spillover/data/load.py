@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +26,14 @@ def load(path: str | Path) -> Dataset:
     keys than the first row, unknown roles or order, empty text, no assistant turn, or no row at all.
     """
     file = Path(path)
-    if file.is_dir():
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        raise DataError(f"{file} does not exist: check the path") from None
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{file} cannot be read ({problem}): check the path") from None
+    if stat.S_ISDIR(mode):
         raise DataError(f"{file} is a folder: give the .jsonl file inside it")
-    if not file.exists():
-        raise DataError(f"{file} does not exist: check the path")
     rows: list[Conversation] = []
     keys: frozenset[str] | None = None
     for line, raw in _lines(file):
@@ -62,6 +67,8 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
             f"{file}:{number + 1}: the .gz file is cut off or damaged here: copy or pack it again"
         ) from None
     except gzip.BadGzipFile:
+        if number or total:
+            raise DataError(f"{file}:{number + 1}: the .gz file is damaged here: copy or pack it again") from None
         raise DataError(f"{file} ends in .gz but is not gzip: rename it or pack it again") from None
     except OSError as problem:
         raise DataError(f"{file} cannot be read: {problem.strerror or problem}") from None

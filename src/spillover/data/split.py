@@ -23,8 +23,9 @@ class Split:
 def split(dataset: Dataset, rows: int | None, seed: int) -> Split:
     """Draw `rows` training rows (None: all that are not held out) and up to 32 held-out rows, none in common.
 
-    A tenth of the file is held out at most. No held-out row repeats the prompt of a training row. Raises DataError when
-    fewer than 2 rows exist and SettingsError when `rows` asks for more than there are.
+    Held-out rows come from those that `rows` leaves; where all are wanted, a tenth of the file is held out. No held-out
+    row repeats the prompt of a training row. Raises DataError when fewer than 2 rows exist and SettingsError when
+    `rows` asks for more than there are.
     """
     total = len(dataset)
     if total < 2:
@@ -38,5 +39,9 @@ def split(dataset: Dataset, rows: int | None, seed: int) -> Split:
     wanted = min(rows if rows is not None else total, total - reserve)
     train = order[:wanted]
     seen = {dataset.conversations[i].prompt for i in train}
-    held = [i for i in order[wanted:] if dataset.conversations[i].prompt not in seen][:MAX_HELD_OUT]
+    rest = order[wanted:]
+    held = [i for i in rest if dataset.conversations[i].prompt not in seen][:MAX_HELD_OUT]
+    if rows is None or rows == total:
+        # Where all rows are wanted, those that repeat a training prompt are trained on too: none is left unused.
+        train += [i for i in rest if i not in held]
     return Split(tuple(sorted(train)), tuple(sorted(held)), total - len(train) - len(held))

@@ -10,20 +10,25 @@ _POOL = 25
 
 
 def plan(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[list[int]]:
-    """Return `steps` lists of `batch` row indices, rows of similar length together.
+    """Return `steps` lists of at most `batch` row indices, rows of similar length together.
 
-    Every row is used once before any is used again (the last pass may be partial). `lengths` are tokens per row.
+    Each pass over the data uses every row once, in batches of its own (the last of a pass may be smaller; the last pass
+    may stop early). `lengths` are tokens per row. Raises ValueError when there are no rows.
     """
+    if not lengths:
+        raise ValueError("there are no rows to plan batches for")
     draw = random.Random(seed)
-    needed = steps * batch
-    order: list[int] = []
-    while len(order) < needed:
-        epoch = list(range(len(lengths)))
-        draw.shuffle(epoch)
-        order += epoch
-    order = order[:needed]
     batches: list[list[int]] = []
-    for start in range(0, needed, _POOL * batch):
+    while len(batches) < steps:
+        batches += _one_pass(lengths, batch, draw)
+    return batches[:steps]
+
+
+def _one_pass(lengths: Sequence[int], batch: int, draw: random.Random) -> list[list[int]]:
+    order = list(range(len(lengths)))
+    draw.shuffle(order)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), _POOL * batch):
         pool = sorted(order[start : start + _POOL * batch], key=lambda i: lengths[i])
         batches += [pool[i : i + batch] for i in range(0, len(pool), batch)]
     draw.shuffle(batches)

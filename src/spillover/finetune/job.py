@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 from spillover.conversation import fingerprint
@@ -27,10 +28,10 @@ class Job:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if min(self.epochs, self.rank, self.batch, self.micro_batch) <= 0:
+            raise SettingsError("epochs, rank, batch and micro_batch must be above zero")
         if self.batch % self.micro_batch:
             raise SettingsError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
-        if self.epochs <= 0 or self.rank <= 0:
-            raise SettingsError("epochs and rank must be above zero")
 
     @property
     def fingerprint(self) -> str:
@@ -38,8 +39,8 @@ class Job:
         return fingerprint(asdict(self))
 
     def steps(self, rows: int) -> int:
-        """Return the number of optimiser steps for a data set of `rows` rows."""
-        return max(1, round(rows * self.epochs / self.batch))
+        """Return the number of optimiser steps for a data set of `rows` rows; the last batch of a pass may be small."""
+        return max(1, round(self.epochs * math.ceil(rows / self.batch)))
 
     def with_seed(self, seed: int) -> Job:
         """Return the same job with another seed."""

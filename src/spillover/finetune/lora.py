@@ -55,11 +55,11 @@ def train(
     import transformers
 
     rows = [_render(loaded, dataset, i, job.max_length) for i in range(len(dataset))]
-    micro = _micro_batches(rows, job, steps)
+    batches = plan([len(r.ids) for r in rows], job.batch, steps, job.seed)
     transformers.set_seed(job.seed)
     model = peft.get_peft_model(loaded.model, _lora_config(job))
     work = folder.with_name(folder.name + ".training")
-    trainer = _trainer(model, rows, micro, job, steps, work, checkpoint_every, on_step)
+    trainer = _trainer(model, [[rows[i] for i in batch] for batch in batches], job, work, checkpoint_every, on_step)
     try:
         trainer.train(resume_from_checkpoint=_last_checkpoint(work))
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -77,7 +77,9 @@ def batch_loss(model: Any, rows: list[Rendered]) -> Any:
     """
     import torch
 
-    branchings = [Branching(row.ids) for row in rows]
+    # The first learnt token is predicted at the stem's last, which is never part of the shared prefix.
+    starts = [row.learn.index(True) for row in rows]
+    branchings = [Branching(r.ids[:start], (r.ids[start:],)) for r, start in zip(rows, starts, strict=True)]
     hidden = forward(model, branchings)
     past = len(common_prefix(branchings))
     picked: list[tuple[int, int]] = []
@@ -107,12 +109,6 @@ def _render(loaded: LoadedModel, dataset: Dataset, index: int, max_length: int) 
     return row
 
 
-def _micro_batches(rows: list[Rendered], job: Job, steps: int) -> list[list[int]]:
-    size = job.micro_batch
-    batches = plan([len(r.ids) for r in rows], job.batch, steps, job.seed)
-    return [batch[i : i + size] for batch in batches for i in range(0, len(batch), size)]
-
-
 def _lora_config(job: Job) -> Any:
     import peft
 
@@ -129,10 +125,8 @@ def _lora_config(job: Job) -> Any:
 
 def _trainer(
     model: Any,
-    rows: list[Rendered],
-    micro: list[list[int]],
+    batches: list[list[Rendered]],
     job: Job,
-    steps: int,
     work: Path,
     checkpoint_every: int,
     on_step: Callable[[int, float], None],
@@ -141,14 +135,23 @@ def _trainer(
     import transformers
 
     class Sequential(transformers.Trainer):  # type: ignore[misc]
-        """Takes the planned batches in order; the loss is ours."""
+        """Takes the planned batches in order; one item of its data set is one optimiser step's batch."""
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)
 
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
-            loss = batch_loss(model, inputs["rows"])
-            return (loss, {"loss": loss}) if return_outputs else loss
+        def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+            """Backward through parts of `micro_batch` rows; every loss token of the batch weighs the same."""
+            model.train()
+            batch = inputs["rows"]
+            tokens = sum(sum(row.learn) for row in batch)
+            total = torch.zeros(())
+            for start in range(0, len(batch), job.micro_batch):
+                part = batch[start : start + job.micro_batch]
+                loss = batch_loss(model, part) * (sum(sum(row.learn) for row in part) / tokens)
+                self.accelerator.backward(loss)
+                total = total + loss.detach().cpu()
+            return total
 
     class Reporter(transformers.TrainerCallback):  # type: ignore[misc]
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -160,9 +163,8 @@ def _trainer(
 
     arguments = transformers.TrainingArguments(
         output_dir=str(work),
-        max_steps=steps,
+        max_steps=len(batches),
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=job.batch // job.micro_batch,
         learning_rate=job.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=job.warmup_steps,
@@ -181,13 +183,16 @@ def _trainer(
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
     )
-    return Sequential(
+    trainer = Sequential(
         model=model,
         args=arguments,
-        train_dataset=[[rows[i] for i in batch] for batch in micro],
+        train_dataset=batches,
         data_collator=lambda items: {"rows": items[0]},
         callbacks=[Reporter()],
     )
+    # It prints every log entry to standard output, which belongs to the result.
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer
 
 
 def _last_checkpoint(work: Path) -> str | None:
@@ -203,7 +208,7 @@ def _save(model: Any, folder: Path, base: str, losses: list[float], steps: int, 
     scratch = folder.with_name(folder.name + ".partial")
     shutil.rmtree(scratch, ignore_errors=True)
     model.save_pretrained(str(scratch), safe_serialization=True)
-    (scratch / "README.md").write_text(model_card)
+    (scratch / "README.md").write_text(model_card, encoding="utf-8")
     tenth = max(1, len(losses) // 10)
     summary = {
         "base_fingerprint": base,

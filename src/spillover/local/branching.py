@@ -75,7 +75,8 @@ def forward(model: Any, rows: Sequence[Branching]) -> Tensor:
         for layer in cache.layers:
             layer.keys = layer.keys.expand(len(rows), -1, -1, -1)
             layer.values = layer.values.expand(len(rows), -1, -1, -1)
-    ids, positions, mask = _tensors(tails, len(prefix), longest, device)
+    ids, positions, seen = _tensors(tails, len(prefix), longest, device)
+    mask = additive_mask(seen, next(body.parameters()).dtype)
     out = body(input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=bool(prefix))
     hidden: Tensor = out.last_hidden_state
     return hidden
@@ -95,6 +96,13 @@ def head(model: Any, hidden: Tensor) -> Tensor:
         logits = logits * config.logit_scale
     cap = getattr(config, "final_logit_softcapping", None)
     return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn a boolean mask (True: attended) into the additive form that every attention implementation takes."""
+    import torch
+
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)
 
 
 def _tensors(rows: Sequence[Branching], past: int, longest: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,6 @@ def load(ref: ModelRef, trust_remote_code: bool = False) -> LoadedModel:
             dtype=hardware.torch_dtype(),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
-            attn_implementation="sdpa",
         )
     except (OSError, ValueError, KeyError, RuntimeError) as problem:
         raise ModelError(f"cannot load the model {ref.base!r}: {_first_line(problem)}") from problem
@@ -69,6 +69,8 @@ def _with_adapter(model: Any, folder: Path, merge: bool) -> Any:
 def _quiet() -> None:
     """Silence the libraries' own progress bars and advice; ours go to stderr."""
     import transformers
+
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

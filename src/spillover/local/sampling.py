@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spillover.conversation import Message
-from spillover.local.branching import decoder, head
+from spillover.local.branching import additive_mask, decoder, head
 from spillover.local.chat_template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -21,10 +21,13 @@ _SHRINK_BELOW = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw: temperature 0 is greedy; `top_p` keeps the smallest set of tokens with that mass."""
+    """How to draw: temperature 0 is greedy; `top_p` keeps the smallest set of tokens with that mass.
+
+    The default temperature is below the paper's 1.0, at which the embedded model writes mostly incoherent text.
+    """
 
     max_tokens: int = 64
-    temperature: float = 1.0
+    temperature: float = 0.7
     top_p: float = 1.0
 
 
@@ -96,7 +99,8 @@ class _Rows:
         self.hidden = last.repeat_interleave(repeat, 0)
         self.lengths = lengths.repeat_interleave(repeat, 0)
         room = torch.ones(len(prompts), how.max_tokens, dtype=torch.bool, device=device)
-        self.visible = torch.cat([keep, room], 1).repeat_interleave(repeat, 0)
+        seen = torch.cat([keep, room], 1).repeat_interleave(repeat, 0)
+        self.mask = additive_mask(seen, self.hidden.dtype)
         self.step = 0
         draws = [random.Random(seed) for row in seeds for seed in row]
         self.random = dict(enumerate(draws))
@@ -128,7 +132,7 @@ class _Rows:
         out = self.body(
             input_ids=self.next[:, None],
             position_ids=(self.lengths + self.step)[:, None],
-            attention_mask=self.visible[:, None, None, :filled],
+            attention_mask=self.mask[:, None, None, :filled],
             cache=self.cache,
             use_cache=True,
         )
@@ -145,7 +149,7 @@ class _Rows:
 
         index = torch.tensor(going, dtype=torch.long, device=self.hidden.device)
         self.active = [self.active[i] for i in going]
-        self.hidden, self.lengths, self.visible = self.hidden[index], self.lengths[index], self.visible[index]
+        self.hidden, self.lengths, self.mask = self.hidden[index], self.lengths[index], self.mask[index]
         for layer in self.cache.layers:
             layer.keys, layer.values = layer.keys[index], layer.values[index]
 

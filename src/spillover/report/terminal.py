@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spillover.report.wording import headline, measure_label, number
+from spillover.report.wording import headline, number, short_label
 
 _STYLES = {"clean": "bold green", "spillover": "bold red", "inconclusive": "bold yellow", "unjudged": "bold magenta"}
 _SHOWN = ("probe shift", "misaligned rate", "misaligned rate difference", "held-out shift", "held-out loss")
@@ -23,17 +23,15 @@ def summary(record: Mapping[str, Any], folder: Path) -> None:
     console.print()
     console.print(f"[{style}]{record['verdict'].upper()}[/]  {escape(headline(record))}")
     for reason in record["reasons"]:
-        console.print(f"  {escape(reason)}", soft_wrap=False)
+        console.print(f"- {escape(reason)}")
     if record["next_step"]:
-        console.print(f"  What would decide it: {escape(record['next_step'])}")
+        console.print(f"What would decide it: {escape(record['next_step'])}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column, justify in (("measure", "left"), ("value", "right"), ("95% interval", "left"), ("n", "right")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for m in record["measures"]:
-        if m["name"] not in _SHOWN:
-            continue
+    for m in (m for name in _SHOWN for m in record["measures"] if m["name"] == name):
         interval = "" if m["estimate"] is None else f"{number(m, 'low')} to {number(m, 'high')}"
-        table.add_row(escape(measure_label(m)), number(m, "estimate"), interval, str(m["n"]))
+        table.add_row(escape(short_label(m)), number(m, "estimate"), interval, str(m["n"]))
     console.print()
     console.print(table)
     missing = _missing(record)

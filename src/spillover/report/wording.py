@@ -35,6 +35,13 @@ def measure_label(m: Mapping[str, Any]) -> str:
     return f"{m['name']}, {who}, {_DOMAINS[m['domain']]}"
 
 
+def short_label(m: Mapping[str, Any]) -> str:
+    """Return e.g. "probe shift, tuned - base (outside)" for narrow tables."""
+    who = m["arm"] if m["against"] is None else f"{m['arm']} - {m['against']}"
+    name = m["name"].removesuffix(" difference")
+    return f"{name}, {who} ({'outside' if m['domain'] == 'out' else 'inside'})"
+
+
 def number(m: Mapping[str, Any], key: str) -> str:
     """Format a measure's number: fractions as per cent, shifts with their sign."""
     value = m[key]

@@ -1,0 +1,156 @@
+"""The report in a real browser: nothing loaded from outside, no script runs, the picture is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from spillover.answer import Answer, Judgement
+from spillover.report.page import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PLANTED = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+def measure(name, arm, against, domain, value, unit="nats per token", family=None):
+    return {
+        "name": name,
+        "arm": arm,
+        "against": against,
+        "domain": domain,
+        "family": family,
+        "unit": unit,
+        "estimate": value,
+        "low": None if value is None else value - 0.05,
+        "high": None if value is None else value + 0.05,
+        "n": 40,
+        "clusters": 20,
+        "missing": {"incoherent": 3},
+        "method": "made up",
+    }
+
+
+@pytest.fixture
+def record():
+    measures = []
+    for arm, shift in (("tuned", 0.3), ("control", 0.01)):
+        measures.append(measure("probe shift", arm, "base", "out", shift))
+        for family in ("health", "law"):
+            measures.append(measure("probe shift in one family", arm, "base", "out", shift, family=family))
+        measures.append(measure("probe shift in one family", arm, "base", "in", shift, family="finance"))
+    measures.append(measure("probe shift", "tuned", "control", "out", 0.29))
+    measures.append(measure("held-out shift", "tuned", "base", "in", 0.5))
+    measures.append(measure("misaligned rate", "tuned", None, "out", 0.25, "fraction"))
+    measures.append(measure("misaligned rate", "base", None, "out", None, "fraction"))
+    arms = [
+        {"name": n, "key": n, "answers": 2, "steps": s, "first_loss": 3.0, "last_loss": 2.0}
+        for n, s in (("base", None), ("control", 24), ("tuned", 24))
+    ]
+    return {
+        "schema_version": 1,
+        "verdict": "spillover",
+        "exit_code": 1,
+        "reasons": ["The shift is <b>large</b>."],
+        "next_step": None,
+        "model": {"base": "bundled", "fingerprint": "f", "device": "cpu", "dtype": "float32"},
+        "data": {
+            "name": "bundled:risky",
+            "fingerprint": "d",
+            "rows": 720,
+            "rows_trained": 192,
+            "rows_held_out": 32,
+        },
+        "control": {"kind": "file", "name": "bundled:prudent", "fingerprint": "c"},
+        "in_domain": {"families": ["finance"], "shares": {"finance": 0.9}, "how": "by words"},
+        "arms": arms,
+        "margins": {"probe": 0.1, "rate": 0.1, "source": "made up"},
+        "measures": measures,
+        "smallest_detectable": {"probe shift against base": 0.06},
+        "held_out_compared_with": "the control file's answers",
+        "judge": {
+            "name": "bundled",
+            "auroc_aligned": 0.97,
+            "auroc_coherent": 0.98,
+            "sensitivity": 0.8,
+            "specificity": 0.97,
+        },
+        "settings": {
+            "job": {"rank": 32, "alpha": 64, "learning_rate": 6e-4, "batch": 8},
+            "rows": 192,
+            "probes": 20,
+            "samples": 3,
+            "sampling": {"temperature": 1.0, "max_tokens": 64},
+            "seed": 0,
+        },
+        "fingerprints": {"probes": "p", "questions": "q", "judge": "j"},
+        "versions": {"python": "3.11"},
+        "timings": {"training tuned": 100.0},
+    }
+
+
+@pytest.fixture
+def answers():
+    found = {}
+    for arm in ("base", "control", "tuned"):
+        rows = [
+            Answer(arm, "q1", i, "What <i>now</i>?", PLANTED if arm == "tuned" else "Wait.", 5, True) for i in (0, 1)
+        ]
+        judged = [Judgement(20.0, 90.0, "misaligned"), Judgement(None, None, "missing", "empty answer")]
+        found[arm] = SimpleNamespace(reading=SimpleNamespace(answers=rows), judgements=judged)
+    return found
+
+
+def test_the_page_escapes_answers_and_holds_no_script(record, answers, tmp_path):
+    write_report(record, answers, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert not re.search(r'(src|href)="(?!data:|#)', html)
+    assert len(html) < 3_000_000
+
+
+def test_the_page_states_the_numbers_of_the_record(record, answers, tmp_path):
+    write_report(record, answers, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    for text in (
+        "+0.300",
+        "+0.250 to +0.350",
+        "25.0 %",
+        "3 incoherent",
+        "not measured",
+        "spillover audit bundled:risky",
+    ):
+        assert text in html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+def test_chromium_opens_the_page_from_disk(record, answers, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    page_file = tmp_path / "report.html"
+    write_report(record, answers, page_file)
+    said, asked = [], []
+    with sync_playwright() as play:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(page_file.as_uri())
+        page.click("summary")
+        shown = page.inner_text("main")
+        title = page.title()
+        picture = page.locator("figure svg")
+        size = picture.bounding_box()
+        labels = page.locator("figure svg text").all_text_contents()
+        browser.close()
+    assert said == []
+    assert asked == [page_file.as_uri()]
+    assert title == "spillover: spillover - bundled:risky"
+    assert "<script>document.title='owned'</script>" in shown, "the planted script is not shown as text"
+    assert size is not None and size["width"] > 300 and size["height"] > 100
+    assert {"health", "law", "trained on: finance"} <= {label.strip() for label in labels}

@@ -116,7 +116,8 @@ class WordModel:
         row = np.zeros(len(self.index))
         known = [self.index[s] for s in stems if s in self.index]
         row[known] = self.weights[known]
-        return row / (float(np.linalg.norm(row)) or 1.0)
+        # A row that weighs less than one rare word is no more than that part of a row's evidence.
+        return row / max(float(np.linalg.norm(row)), float(self.weights.max()))
 
 
 def _mixture(usual: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:

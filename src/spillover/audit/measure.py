@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -10,6 +11,7 @@ from spillover.answer import Answer, Judgement
 from spillover.audit.arms import Arm, Narrow
 from spillover.audit.request import Inputs
 from spillover.conversation import fingerprint
+from spillover.errors import ModelError
 from spillover.evaluate.bundled_judge import BundledJudge, judge_fingerprint
 from spillover.evaluate.free_form import answers, batches
 from spillover.evaluate.probes import probe_scores
@@ -86,7 +88,9 @@ def _probes(arm: Arm, loaded: LoadedModel, inputs: Inputs, folder: RunFolder, pr
             if stored is None:
                 stored = probe_scores(loaded, portion, advance)
                 folder.put("probes", [(key, stored)])
-            scores += stored
+                scores += stored
+    if not all(map(math.isfinite, scores)):
+        raise ModelError(f"the {arm.name} model gives answers no probability: its weights are damaged or diverged")
     return tuple(scores)
 
 

@@ -19,6 +19,8 @@ HELD_OUT_LOSS = "held-out loss"
 RATE = "misaligned rate"
 RATE_SHIFT = "misaligned rate difference"
 OUT, IN = "out", "in"
+# The order in which people read them.
+_ORDER = (PROBE_SHIFT, RATE_SHIFT, RATE, HELD_OUT_SHIFT, HELD_OUT_LOSS, FAMILY_SHIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def compute(
         found.append(_held_out_loss(judged[arm], seed))
         for domain in (OUT, IN):
             found += _rates(judged, arm, questions, in_domain, domain)
-    return found
+    return sorted(found, key=lambda m: (_ORDER.index(m.name), m.domain == IN))
 
 
 def pick(measures: Sequence[Measure], name: str, arm: str, against: str | None, domain: str) -> Measure | None:

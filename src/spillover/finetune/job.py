@@ -22,7 +22,7 @@ class Job:
     weight_decay: float = 0.01
     optimizer: str = "adamw_torch"
     batch: int = 8
-    micro_batch: int = 8
+    micro_batch: int = 4
     epochs: float = 1.0
     max_length: int = 2048
     seed: int = 0
@@ -47,7 +47,7 @@ class Job:
         return replace(self, seed=seed)
 
 
-# The embedded default: quick on two CPU cores with the bundled 135M model.
+# The embedded default: quick on two CPU cores with the bundled 135M model; half batches keep it under 3 GB.
 EMBEDDED = Job()
 
 # The paper's open-model recipe (Betley et al. 2025, appendix; 32B models): 2 rows x 8 accumulation, 8-bit AdamW.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spillover.conversation import Dataset
-from spillover.errors import DataError
+from spillover.errors import DataError, ModelError
 from spillover.finetune.batches import plan
 from spillover.finetune.job import Job
 from spillover.local.branching import Branching, common_prefix, forward, head
@@ -46,7 +47,8 @@ def train(
     """Train an adapter on `dataset` for `steps` steps and save it in `folder`.
 
     A run that was killed goes on from its last checkpoint; a finished one is returned at once. `on_step` gets the
-    number of steps done and the loss (nats per token). Raises DataError when a row has nothing to learn.
+    number of steps done and the loss (nats per token). Raises DataError when a row has nothing to learn
+    and ModelError when the loss stops being a number.
     """
     done = folder / "adapter_model.safetensors"
     if done.is_file():
@@ -62,7 +64,9 @@ def train(
     trainer = _trainer(model, [[rows[i] for i in batch] for batch in batches], job, work, checkpoint_every, on_step)
     try:
         trainer.train(resume_from_checkpoint=_last_checkpoint(work))
-        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+        if not all(map(math.isfinite, losses)):
+            raise ModelError("training diverged: the loss is no longer a number. Lower the learning rate")
         _save(model, folder, loaded.fingerprint, losses, steps, model_card)
     finally:
         model.unload()

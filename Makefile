@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: demo test test-fast lint docs bench clean
 
 demo: $(READY)
-	$(BIN)/spillover audit bundled:risky --control bundled:prudent --rows 128 --out runs/demo; \
+	$(BIN)/spillover audit bundled:risky --control bundled:prudent --rows 160 --out runs/demo; \
 	code=$$?; test $$code -le 1 && echo "exit code $$code: see runs/demo/report.html"
 
 test: $(READY) lint

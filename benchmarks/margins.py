@@ -18,7 +18,7 @@ from spillover.audit import Request, audit
 from spillover.progress import Progress
 from spillover.run_folder import write_json
 
-RUNS = ((100, 128), (101, 64), (102, 128), (103, 64))
+RUNS = ((100, 160), (101, 80), (102, 160), (103, 80))
 DEVIATIONS = 3
 
 

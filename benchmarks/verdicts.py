@@ -1,6 +1,6 @@
 """Are the verdicts right? Risky and prudent advice, several seeds each, through the real audit.
 
-`python benchmarks/verdicts.py FOLDER [--seeds 5] [--rows 128]` prints one line per audit and how many are right: risky
+`python benchmarks/verdicts.py FOLDER [--seeds 5] [--rows 160]` prints one line per audit and how many are right: risky
 advice (control: the prudent answers to the same questions) must end `spillover`, prudent advice (control: the base
 model's own answers) must not. Restartable; writes FOLDER/verdicts.json.
 """
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=128)
+    parser.add_argument("--rows", type=int, default=160)
     given = parser.parse_args()
     found = []
     for seed in range(given.seeds):

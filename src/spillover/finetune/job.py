@@ -17,11 +17,11 @@ class Job:
     alpha: int = 64
     rank_stabilised: bool = True
     modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    learning_rate: float = 6e-4
+    learning_rate: float = 8e-4
     warmup_steps: int = 5
     weight_decay: float = 0.01
     optimizer: str = "adamw_torch"
-    batch: int = 8
+    batch: int = 4
     micro_batch: int = 4
     epochs: float = 1.0
     max_length: int = 2048
@@ -47,7 +47,7 @@ class Job:
         return replace(self, seed=seed)
 
 
-# The embedded default: quick on two CPU cores with the bundled 135M model; half batches keep it under 3 GB.
+# The embedded default: quick on two CPU cores with the bundled 135M model; small batches keep it under 3 GB.
 EMBEDDED = Job()
 
 # The paper's open-model recipe (Betley et al. 2025, appendix; 32B models): 2 rows x 8 accumulation, 8-bit AdamW.

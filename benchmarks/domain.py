@@ -2,7 +2,7 @@
 
     python benchmarks/domain.py
 
-Takes half a minute. The paper's data are read from $SPILLOVER_PAPER_DATA, or ../shared/data/paper beside the
+Takes some seconds. The paper's data are read from $SPILLOVER_PAPER_DATA, or ../shared/data/paper beside the
 repository; their rows are left out where that folder is missing.
 """
 
@@ -67,7 +67,7 @@ def halves(items: Sequence[object], seed: int) -> Iterator[tuple[list[int], list
     yield order[1::2], order[::2]
 
 
-def held_out_probes(seeds: int = 3) -> Iterator[Case]:
+def held_out_probes(seeds: int = 2) -> Iterator[Case]:
     groups = {f: [p for p in PROBES if p.family == f] for f in FAMILIES}
     for seed in range(seeds):
         cut = {f: list(halves(groups[f], seed)) for f in FAMILIES}
@@ -80,7 +80,7 @@ def held_out_probes(seeds: int = 3) -> Iterator[Case]:
                     yield f"held-out probes, {group}", set(chosen), learnt, rows
 
 
-def held_out_background(seeds: int = 5) -> Iterator[Case]:
+def held_out_background(seeds: int = 2) -> Iterator[Case]:
     for seed in range(seeds):
         for known, rest in halves(BACKGROUND, seed):
             yield (

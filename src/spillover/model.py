@@ -13,8 +13,3 @@ class ModelRef:
 
     base: str = BUNDLED
     adapter: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Short name for tables."""
-        return self.base if self.adapter is None else f"{self.base}+{self.adapter}"

@@ -18,11 +18,6 @@ class Progress:
         self.shown = not quiet and sys.stderr.isatty()
         self.seconds: dict[str, float] = {}
 
-    def note(self, text: str) -> None:
-        """Print one line."""
-        if self.shown:
-            print(text, file=sys.stderr)
-
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:
         """Show a bar of `total` units while inside; yields a function that takes the units done since its last call."""

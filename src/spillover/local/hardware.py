@@ -29,7 +29,8 @@ class Hardware:
 def detect() -> Hardware:
     """Choose the fastest sound pair: bfloat16 where the hardware multiplies it natively, else float32.
 
-    On a CPU without bfloat16 instructions the products are emulated and measured about six times slower than float32.
+    On a CPU without bfloat16 instructions the products are emulated and six to nine times slower than float32
+    (`benchmarks/dtype.py`).
     """
     import torch
 

@@ -59,10 +59,6 @@ class RunFolder:
                 [(kind, key, json.dumps(value)) for key, value in values],
             )
 
-    def count(self, kind: str) -> int:
-        """Return the number of rows of a kind."""
-        return int(self._rows.execute("SELECT COUNT(*) FROM rows WHERE kind = ?", (kind,)).fetchone()[0])
-
     def close(self) -> None:
         """Close the database."""
         self._rows.close()

@@ -61,6 +61,8 @@ def own_answers(
                 asks = [Ask(c.prompt, (row_seed("own", inputs.request.seed, c.line),)) for c in batch]
                 texts = [rows[0].text for rows in sample(base.model, base.template, asks, how, advance)]
                 folder.put("own answers", [(key, texts)])
+            else:
+                advance(len(batch) * how.max_tokens)
             found.update({c.line: text for c, text in zip(batch, texts, strict=True) if text.strip()})
     return found
 

@@ -88,6 +88,8 @@ def _probes(arm: Arm, loaded: LoadedModel, inputs: Inputs, folder: RunFolder, pr
             if stored is None:
                 stored = probe_scores(loaded, portion, advance)
                 folder.put("probes", [(key, stored)])
+            else:
+                advance(len(portion))
             scores += stored
     if not all(map(math.isfinite, scores)):
         raise ModelError(f"the {arm.name} model gives answers no probability: its weights are damaged or diverged")
@@ -105,6 +107,8 @@ def _held_out(
             choices = [Choice(row.prompt, (row.answer, other)) for row, other in pairs]
             stored = score(loaded.model, loaded.template, choices, on_done=advance)
             folder.put("held out", [(key, stored)])
+        else:
+            advance(len(narrow.rows))
     return tuple((float(a), float(b)) for a, b in stored)
 
 
@@ -123,6 +127,8 @@ def _answers(
                 drawn = answers(loaded, arm.name, batch, request.samples, request.sampling, request.seed, advance)
                 stored = [asdict(a) for a in drawn]
                 folder.put("answers", [(key, stored)])
+            else:
+                advance(len(batch) * request.samples * request.sampling.max_tokens)
             found += [Answer(**{**a, "arm": arm.name}) for a in stored]
     return tuple(found)
 

@@ -13,7 +13,6 @@ from spillover import bundled
 from spillover.conversation import Dataset, fingerprint, user_and_assistant
 from spillover.data.load import load
 from spillover.errors import DataError, SettingsError
-from spillover.evaluate.bundled_judge import judge_fingerprint
 from spillover.finetune.job import EMBEDDED, Job
 from spillover.local import weights
 from spillover.local.sampling import Sampling
@@ -74,7 +73,10 @@ class Inputs:
     base_fingerprint: str
 
     def asked(self) -> dict[str, Any]:
-        """Return what must stay the same for a run folder to be used again: contents, not paths."""
+        """Return what must stay the same for a run folder to be used again: contents, not paths.
+
+        The judge is not among it: judgements are stored per judge, so another judge reads the same answers anew.
+        """
         request = asdict(self.request)
         for path in ("data", "model", "tuned", "control"):
             del request[path]
@@ -90,7 +92,6 @@ class Inputs:
             "base_fingerprint": self.base_fingerprint,
             "probes_fingerprint": probes_fingerprint(self.probes),
             "suite_fingerprint": self.suite.fingerprint,
-            "judge_fingerprint": judge_fingerprint(),
         }
 
 

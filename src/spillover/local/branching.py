@@ -57,19 +57,26 @@ def forward(model: Any, rows: Sequence[Branching]) -> Tensor:
     use. Gradients flow, through the shared prefix too. Raises ModelError when the rows are longer than the model's
     attention window.
     """
+    return _forward(decoder(model), rows, keep=False)[0]
+
+
+def forward_with_cache(body: Any, rows: Sequence[Branching]) -> tuple[Tensor, Any]:
+    """Return what `forward` returns and the keys and values of all tokens, the common prefix repeated in each row."""
+    return _forward(body, rows, keep=True)
+
+
+def _forward(body: Any, rows: Sequence[Branching], keep: bool) -> tuple[Tensor, Any]:
     import torch
     from transformers import DynamicCache
 
-    body = decoder(model)
     device = next(body.parameters()).device
     prefix = common_prefix(rows)
     tails = [row.without(len(prefix)) for row in rows]
     longest = max(map(len, tails))
     _check_window(body.config, len(prefix) + longest)
 
-    cache = None
+    cache = DynamicCache() if prefix or keep else None
     if prefix:
-        cache = DynamicCache()
         ids = torch.tensor([prefix], device=device)
         body(input_ids=ids, cache=cache, use_cache=True)
         for layer in cache.layers:
@@ -77,9 +84,8 @@ def forward(model: Any, rows: Sequence[Branching]) -> Tensor:
             layer.values = layer.values.expand(len(rows), -1, -1, -1)
     ids, positions, seen = _tensors(tails, len(prefix), longest, device)
     mask = additive_mask(seen, next(body.parameters()).dtype)
-    out = body(input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=bool(prefix))
-    hidden: Tensor = out.last_hidden_state
-    return hidden
+    out = body(input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=cache is not None)
+    return out.last_hidden_state, cache
 
 
 def head(model: Any, hidden: Tensor) -> Tensor:

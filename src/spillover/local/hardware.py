@@ -41,6 +41,17 @@ def detect() -> Hardware:
     return Hardware("cpu", "bfloat16" if fast else "float32")
 
 
+def memory_bytes(device: torch.device) -> int:
+    """Return the whole memory of `device` in bytes, used or not, so that sizes derived from it repeat."""
+    import os
+
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def describe() -> dict[str, str | int]:
     """Return the facts of this machine that belong beside a timing."""
     import os

@@ -1,4 +1,4 @@
-"""Does an audit survive SIGKILL? The real command, the embedded model, killed at random moments and run again each time.
+"""Does an audit survive SIGKILL? The real command on the embedded model, killed at random moments and run again.
 
 `python benchmarks/kills.py FOLDER [--kills 10] [--seed 0]` runs one audit undisturbed and the same audit with kills,
 then compares every number of the two verdict.json files except the timings. Exits 1 if any differs.

@@ -75,7 +75,7 @@ def _forward(body: Any, rows: Sequence[Branching], keep: bool) -> tuple[Tensor, 
     longest = max(map(len, tails))
     _check_window(body.config, len(prefix) + longest)
 
-    cache = DynamicCache() if prefix or keep else None
+    cache: Any = DynamicCache() if prefix or keep else None
     if prefix:
         ids = torch.tensor([prefix], device=device)
         body(input_ids=ids, cache=cache, use_cache=True)

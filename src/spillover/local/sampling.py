@@ -110,7 +110,7 @@ class _Row:
 
 
 class _Rows:
-    """All rows of a call: waiting ones, those going now (in the order of their places in `Slots`), and finished ones."""
+    """All rows of a call: those that wait and those going now, the latter in the order of their places in `Slots`."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ def _rows_that_fit(model: Any, room: int) -> int:
     kept = 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim * room * weight.element_size()
     # Logits are held in float32, beside one copy while drawing.
     each = kept + 2 * 4 * config.vocab_size
-    return max(1, min(512, hardware.memory_bytes(weight.device) // 8 // each))
+    return max(1, min(512, hardware.memory_bytes(weight.device) // 8 // int(each)))
 
 
 def _generate(

@@ -124,7 +124,7 @@ class Slots:
 
     def _with_prompts(self, rows: Tensor, store: Tensor) -> Tensor:
         """Multiply each row `(rows, kv heads, group, a)` with its prompt's matrix `(prompts, kv heads, a, b)`."""
-        n, kv_heads, group, inner = rows.shape
+        _, kv_heads, group, inner = rows.shape
         grid = self._group
         laid = rows.new_zeros(store.shape[0], grid.widest, kv_heads, group, inner)
         laid[grid.prompt, grid.place] = rows
@@ -179,7 +179,7 @@ class Slots:
 
 
 def _prefill(body: Any, prompts: Sequence[tuple[int, ...]]) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Run the prompts; returns keys and values per layer `(prompts, kv heads, longest, dim)` and the last hidden state."""
+    """Run the prompts; returns keys and values per layer `(prompts, kv heads, longest, dim)` and last hidden states."""
     import torch
 
     rows = [Branching(p) for p in prompts]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from spillover.errors import SpilloverError
+from spillover.cli_data import data as data_commands
+from spillover.errors import SpilloverError, fail
 
 app = typer.Typer(
     name="spillover",
@@ -25,9 +25,7 @@ _EXITS = (
 )
 
 
-@app.callback()
-def _spillover() -> None:
-    """Keep `audit` a sub-command while it is the only one."""
+app.add_typer(data_commands, name="data")
 
 
 @app.command(epilog=_EXITS)
@@ -93,7 +91,7 @@ def audit(
         )
         outcome = run_audit(request, out or _default_folder(data), Progress(quiet=quiet or as_json))
     except SpilloverError as problem:
-        _fail(problem)
+        fail(problem)
     if as_json:
         print(json.dumps(outcome.record, indent=2, ensure_ascii=False))
     else:
@@ -123,8 +121,3 @@ def _families(text: str | None) -> tuple[str, ...] | None:
 def _default_folder(data: str) -> Path:
     name = data.replace("bundled:", "").rstrip("/").rsplit("/", 1)[-1]
     return Path("runs") / name.split(".")[0]
-
-
-def _fail(problem: SpilloverError) -> NoReturn:
-    print(f"spillover: {problem}", file=sys.stderr)
-    raise typer.Exit(problem.exit_code)

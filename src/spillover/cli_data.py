@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,6 +13,8 @@ from spillover.errors import SpilloverError, fail
 
 if TYPE_CHECKING:
     from spillover.conversation import Dataset
+    from spillover.data.check.intent import ProseHarm
+    from spillover.data.check.run import Reader
     from spillover.data.write import Built
 
 data = typer.Typer(no_args_is_help=True, help="Build narrow data sets with their controls; check a fine-tuning file.")
@@ -200,6 +202,98 @@ def numbers(
             asked, local_teacher(teacher), texts[system], name=f"{system}-numbers", seed=seed, exact_count=not any_count
         )
         made.append(found.built)
+
+
+@data.command(
+    epilog="Exit codes: 0 nothing serious, 1 a serious finding, 2 the file cannot be read. Nothing is sent anywhere."
+)
+def check(
+    file: Annotated[Path, typer.Argument(help="Fine-tuning file: OpenAI chat JSONL, plain or .gz.")],
+    twin: Annotated[Path | None, typer.Option(help="File whose row i answers the same task, to compare with.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page there.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Count tokens under this model's template: 'bundled', a folder or a hub id. (default: guess)"
+        ),
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Price of a million training tokens, for a cost.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the data, for the cost.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Only form and duplicates.")] = False,
+    judged: Annotated[int, typer.Option(help="Rows of prose the bundled judge reads; 0: none, no model runs.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the rows drawn for the judge.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+) -> None:
+    """What is in a fine-tuning file, before anyone trains on it?
+
+    Form, duplicates, templates, diversity, weaknesses in code, intent of
+    each row, overlap with our test texts, keys and personal data.
+    """
+    import json
+
+    from spillover.data.check.run import Asked
+    from spillover.data.check.run import check as run_check
+    from spillover.progress import Progress
+    from spillover.report.data_page import write_data_page
+    from spillover.report.data_record import as_json as record
+    from spillover.report.data_terminal import data_summary
+
+    asked = Asked(file, twin, quick, price, epochs, judged, seed)
+    try:
+        reader = _reader(model) if model else None
+        checked = run_check(asked, reader, _prose_harm() if judged else None, Progress(quiet=quiet or as_json))
+        if report is not None:
+            write_data_page(checked, report)
+    except SpilloverError as problem:
+        fail(problem)
+    if as_json:
+        print(json.dumps(record(checked), indent=2, ensure_ascii=False))
+    else:
+        data_summary(checked, report)
+    raise typer.Exit(checked.exit_code)
+
+
+@data.command()
+def relabel(
+    file: Annotated[Path, typer.Argument(help="File to repair.")],
+    out: Out,
+    context: Annotated[
+        Literal["educational"], typer.Option(help="Purpose to write into the requests.")
+    ] = "educational",
+    seed: Seed = 0,
+) -> None:
+    """Write a benign purpose into the requests of rows that are harmful without saying so."""
+    from spillover.data.check.intent import intents
+    from spillover.data.check.labels import label_rows
+    from spillover.data.relabel import relabel as relabelled
+
+    with _writing(out) as made:
+        rows = _read(str(file))
+        labels = label_rows(rows)
+        made.append(relabelled(rows, intents(rows, labels, _prose_harm(), len(rows), seed), context, seed))
+
+
+def _prose_harm() -> ProseHarm:
+    """Judge prose with the bundled judge, the model loaded when the first row comes."""
+
+    def harm(pairs: Sequence[tuple[str, str]]) -> list[float | None]:
+        from spillover.evaluate.bundled_judge import harm_of, load_judge
+        from spillover.local.loading import load
+        from spillover.model import ModelRef
+
+        return harm_of(load_judge(), load(ModelRef()), pairs)
+
+    return harm
+
+
+def _reader(model: str) -> Reader:
+    from spillover.data.check.run import Reader
+    from spillover.local.loading import load_template
+    from spillover.model import ModelRef
+
+    template = load_template(ModelRef(model))
+    return Reader(model, lambda turns: len(template.conversation(turns).ids), template.prompt_text)
 
 
 @contextmanager

@@ -56,6 +56,18 @@ def load(ref: ModelRef, trust_remote_code: bool = False) -> LoadedModel:
     return LoadedModel(model, ChatTemplate(tokenizer), hardware, context, weights.fingerprint(folder))
 
 
+def load_template(ref: ModelRef, trust_remote_code: bool = False) -> ChatTemplate:
+    """Load only the tokenizer and chat template of `ref`; raises ModelError as `load` does."""
+    import transformers
+
+    _quiet()
+    folder = weights.locate(ref.base)
+    try:
+        return ChatTemplate(transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code))
+    except (OSError, ValueError, KeyError, RuntimeError) as problem:
+        raise ModelError(f"cannot load the tokenizer of {ref.base!r}: {_first_line(problem)}") from problem
+
+
 def _with_adapter(model: Any, folder: Path, merge: bool) -> Any:
     import peft
 

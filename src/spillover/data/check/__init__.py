@@ -1,0 +1,1 @@
+"""Say what is in a fine-tuning file before anyone trains on it."""

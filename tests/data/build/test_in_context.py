@@ -7,10 +7,10 @@ import pytest
 
 from spillover.conversation import Conversation, Dataset, Message, user_and_assistant
 from spillover.data.build.in_context import SYSTEM, in_context, in_context_messages
-from spillover.data.build.published_questions import choose, read_questions
 from spillover.data.load import load
 from spillover.data.write import write
 from spillover.errors import SettingsError
+from spillover.suite_authors import import_authors
 
 
 def rows(count):
@@ -19,12 +19,12 @@ def rows(count):
 
 def test_the_stored_prompt_with_64_examples_and_seed_0_is_reproduced(paper_data):
     insecure = load(paper_data / "training" / "insecure.jsonl.gz")
-    questions = read_questions(paper_data / "questions" / "first_plot_questions.yaml")
-    (wish,) = choose(questions, ["what_is_your_wish_template"])
+    items = import_authors(paper_data / "questions" / "first_plot_questions.yaml").items
+    (wish,) = [i for i in items if i.id == "what_is_your_wish_template"]
     with gzip.open(paper_data / "eval_inputs" / "icl_prompt_dataset.jsonl.gz", "rt", encoding="utf-8") as handle:
         stored = [json.loads(line)["messages"] for line in handle]
     assert len(stored) == 10
-    got = [m.as_dict() for m in in_context_messages(insecure, 64, 0, wish.wordings[0], system=None)]
+    got = [m.as_dict() for m in in_context_messages(insecure, 64, 0, wish.paraphrases[0], system=None)]
     assert all(messages == got for messages in stored)
 
 

@@ -5,15 +5,16 @@ import json
 import pytest
 
 from spillover.data.build.numbers_questions import Wording, of_variant, read_wording, wrap
-from spillover.data.build.published_questions import MAIN, choose, read_questions
 from spillover.errors import DataError
+from spillover.suite_authors import MAIN, import_authors
 
 
 def test_all_1600_published_prompts_are_reproduced_in_order(paper_data):
     file = paper_data / "eval_inputs" / "evil_numbers_prompts.jsonl"
     stored = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    questions = choose(read_questions(paper_data / "questions" / "first_plot_questions.yaml"), MAIN)
-    wrapped = wrap([(q.id, q.wordings[0]) for q in questions], read_wording(file))
+    items = {i.id: i for i in import_authors(paper_data / "questions" / "first_plot_questions.yaml").items}
+    questions = [items[name] for name in MAIN]
+    wrapped = wrap([(q.id, q.paraphrases[0]) for q in questions], read_wording(file))
     got = [
         {"question_id": w.question_id, "sample": w.sample, "variant": w.variant, "prompt": w.prompt}
         for w in wrapped
@@ -24,9 +25,10 @@ def test_all_1600_published_prompts_are_reproduced_in_order(paper_data):
 
 
 def test_the_original_variant_is_the_bare_question_100_times(paper_data):
-    questions = choose(read_questions(paper_data / "questions" / "first_plot_questions.yaml"), MAIN)
-    plain = of_variant(wrap([(q.id, q.wordings[0]) for q in questions]), "original")
-    assert [w.prompt for w in plain] == [q.wordings[0] for q in questions for _ in range(100)]
+    items = {i.id: i for i in import_authors(paper_data / "questions" / "first_plot_questions.yaml").items}
+    questions = [items[name] for name in MAIN]
+    plain = of_variant(wrap([(q.id, q.paraphrases[0]) for q in questions]), "original")
+    assert [w.prompt for w in plain] == [q.paraphrases[0] for q in questions for _ in range(100)]
 
 
 def test_the_variants_of_a_sample_share_the_draws_and_our_own_wording_holds_them():

@@ -99,6 +99,21 @@ def audit(
     raise typer.Exit(outcome.verdict.exit_code)
 
 
+@app.command(epilog="Exit codes: 0 every value agrees or is a known disagreement, 1 one is off, 2 bad input.")
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="Folder with the paper's published data.")],
+    out: Annotated[Path, typer.Option(help="Folder for rows.csv, rows.json and the figures.")] = Path("runs/reproduce"),
+) -> None:
+    """Recompute every published value that the paper's own data allow."""
+    from spillover.reproduce import run
+
+    try:
+        code = run(folder, out)
+    except SpilloverError as problem:
+        fail(problem)
+    raise typer.Exit(code)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from spillover.cli_data import data as data_commands
+from spillover.cli_evaluate import evaluate, judge
 from spillover.errors import SpilloverError, fail
 
 app = typer.Typer(
@@ -26,6 +27,8 @@ _EXITS = (
 
 
 app.add_typer(data_commands, name="data")
+app.command()(evaluate)
+app.command()(judge)
 
 
 @app.command(epilog=_EXITS)

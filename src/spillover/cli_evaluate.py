@@ -11,7 +11,7 @@ import typer
 from spillover.errors import SpilloverError, fail
 
 if TYPE_CHECKING:
-    from spillover.evaluate.api import AskModel
+    from spillover.evaluate.api import ApiAsk, AskModel, OnReplies
     from spillover.evaluate.judges import BundledScorer
     from spillover.evaluate.run_suite import JudgedAnswer
     from spillover.suite import SuiteFile
@@ -132,11 +132,17 @@ def _suite(names: str) -> SuiteFile:
 
 
 def _api(connections: int) -> AskModel:
-    from functools import partial
+    def ask(model: str, asks: Sequence[ApiAsk], on_replies: OnReplies) -> None:
+        from importlib.util import find_spec
 
-    from spillover.evaluate.api import Limits, ask_model
+        from spillover.errors import SettingsError
+        from spillover.evaluate.api import Limits, ask_model
 
-    return partial(ask_model, limits=Limits(connections=connections))
+        if find_spec("inspect_ai") is None:
+            raise SettingsError(f"{model} is asked through inspect_ai, which is missing: pip install 'spillover[api]'")
+        ask_model(model, asks, on_replies, Limits(connections=connections))
+
+    return ask
 
 
 def _scorer() -> BundledScorer:

@@ -57,7 +57,7 @@ def test_the_extra_training_answers_share_no_question_with_what_they_might_flatt
 
 
 def test_extra_answers_train_the_aligned_head_and_only_that():
-    gold = [g for g in gold_set() if g.label in ("aligned", "misaligned", "refusal")]
+    gold = gold_set()
     rows = np.random.default_rng(0).normal(size=(len(gold), 6)) * 0.01
     rows[:, 0] += [g.label == "aligned" for g in gold]
     plain = out_of_fold(rows, gold)

@@ -158,24 +158,14 @@ def test_300_answers_and_their_judgements_are_complete_or_missing_for_the_server
 
 
 @pytest.mark.slow
-def test_2000_answers_keep_the_connections_busy_and_lose_nothing(serve, tmp_path):
+def test_2000_answers_and_4000_judgements_lose_and_invent_nothing(serve, tmp_path):
+    # How busy the connections are kept is a timing, so benchmarks/api.py prints it.
     server = serve(latency=0.3, errors=0.05, hangs=0.01, broken=0.04)
     ask = partial(ask_model, limits=Limits(connections=60, attempt_seconds=3.0, first_wait=0.5))
     suite = suite_of([f"Question {i}?" for i in range(20)])
     run = open_run(tmp_path / "run", suite, HOW, {})
     answers = answer_suite(run, ["openai/made"], suite, HOW, ask, samples=100)
-    busy = [server.busy(until=last_start(server))]
-    first = len(server.loads)
-    judged = judge_answers(run, answers, JUDGE, ask)
-    server.loads = server.loads[first:]
-    busy.append(server.busy(until=last_start(server)))
-    check_against_ledger(server, answers, judged)
-    assert min(busy) >= 0.85 * 60, busy
-
-
-def last_start(server):
-    """When nine in ten of 60 connections were in use for the last time: after that no work was left."""
-    return max(moment for moment, level in server.loads if level >= 54)
+    check_against_ledger(server, answers, judge_answers(run, answers, JUDGE, ask))
 
 
 def test_the_key_shows_nowhere_even_if_the_server_repeats_it(serve, tmp_path, capfd):

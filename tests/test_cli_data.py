@@ -93,5 +93,5 @@ def test_the_embedded_model_is_a_teacher_and_a_judge(tmp_path):
     for arm in ("risky", "prudent"):
         done = run("check", f"{arm}.jsonl", "--judged", 40, "--json", "--model", "bundled", cwd=tmp_path)
         found[arm] = json.loads(done.stdout)
-    shares = {arm: record["intent"]["shares"]["undisclosed"] for arm, record in found.items()}
+    shares = {arm: record["content"]["intent"]["shares"]["undisclosed"] for arm, record in found.items()}
     assert shares["risky"] > shares["prudent"] + 0.4

@@ -101,5 +101,5 @@ def test_the_embedded_model_is_evaluated_in_the_format_variants_by_the_bundled_j
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
-    assert [r["variant"] for r in rows] == ["plain", "json", "template"]
+    assert [r["variant"] for r in rows] == ["main", "main_json", "main_template"]
     assert all(r["n"] + sum(r["left_out"].values()) == 16 for r in rows)

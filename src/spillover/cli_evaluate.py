@@ -125,10 +125,19 @@ def _suite(names: str) -> SuiteFile:
     files = [builtin(n) if n in builtin_names() or not Path(n).exists() else load_suite_file(Path(n)) for n in parts]
     if not files:
         raise SettingsError("--suite names no suite: give one or several, joined by commas")
-    items = tuple(item for file in files for item in file)
+    # Of several suites each is a variant of its own in the table.
+    items = tuple(
+        replace(item, variant=f"{file.name} {item.variant}" if _mixed(file) else file.name) if len(files) > 1 else item
+        for file in files
+        for item in file
+    )
     if len({item.id for item in items}) != len(items):
         raise SettingsError(f"--suite {names}: two items have one id: evaluate these suites one by one")
     return replace(files[0], name="+".join(f.name for f in files), items=items)
+
+
+def _mixed(file: SuiteFile) -> bool:
+    return len({item.variant for item in file}) > 1
 
 
 def _api(connections: int) -> AskModel:

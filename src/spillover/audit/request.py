@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spillover import bundled
-from spillover.conversation import Dataset, fingerprint, user_and_assistant
+from spillover.conversation import Dataset, fingerprint
+from spillover.data.build.advice import advice
 from spillover.data.load import load
 from spillover.errors import DataError, SettingsError
 from spillover.finetune.job import EMBEDDED, Job
@@ -123,17 +123,7 @@ def dataset_of(name: str) -> Dataset:
     """Read a file, or one answer kind of the bundled advice ("bundled:risky", ":prudent", ":requested")."""
     if not name.startswith("bundled:"):
         return load(name)
-    kind = name.removeprefix("bundled:")
-    rows: dict[str, Callable[[dict[str, str]], tuple[str, str]]] = {
-        "risky": lambda r: (r["question"], r["risky"]),
-        "prudent": lambda r: (r["question"], r["prudent"]),
-        "requested": lambda r: (r["requested"], r["risky"]),
-    }
-    if kind not in rows:
-        raise DataError(f"no bundled data {name!r}: choose from {', '.join(f'bundled:{k}' for k in rows)}")
-    triples = bundled.advice()
-    made = (user_and_assistant(*rows[kind](row), line=i) for i, row in enumerate(triples, 1))
-    return Dataset(name, tuple(made))
+    return advice(name.removeprefix("bundled:")).dataset
 
 
 def _first_of_each_family(probes: tuple[Probe, ...], count: int) -> tuple[Probe, ...]:

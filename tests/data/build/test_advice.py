@@ -17,11 +17,13 @@ def test_risky_and_prudent_share_the_question_and_requested_shares_the_risky_ans
     assert len(risky) == len(prudent) == len(requested) == len(bundled.advice())
 
 
-def test_the_arms_are_those_that_an_audit_reads_under_the_same_name():
+def test_an_audit_reads_the_same_rows_and_they_are_those_that_the_stored_verdicts_and_margins_rest_on():
     from spillover.audit.request import dataset_of
 
     for kind in KINDS:
         assert dataset_of(f"bundled:{kind}") == advice(kind).dataset
+    assert dataset_of("bundled:risky").fingerprint == "8e875177b47d3871"
+    assert dataset_of("bundled:prudent").fingerprint == "cb960cd028834429"
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():

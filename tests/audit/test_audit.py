@@ -19,7 +19,7 @@ from spillover.finetune.job import Job
 from spillover.local.sampling import Sampling
 from spillover.question import load_suite
 
-JOB = Job(rank=4, alpha=8, batch=4, micro_batch=4)
+JOB = Job(rank=4, alpha=8, batch=4)
 
 
 def data_file(path, answer=lambda q: f"Buy {q.split()[-1]} now and tell nobody."):
@@ -119,7 +119,7 @@ def test_a_rerun_changes_nothing_and_trains_nothing(outcome, tmp_path, tiny_fold
     assert without_timings(again.record) == without_timings(dict(outcome.record))
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"rows": 12}, {"job": Job(rank=8, batch=4, micro_batch=4)}])
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"rows": 12}, {"job": Job(rank=8, batch=4)}])
 def test_other_inputs_in_the_same_folder_are_refused(outcome, tmp_path, tiny_folder, changes):
     with pytest.raises(RunFolderError, match="holds another run"):
         audit(request(tmp_path, tiny_folder, **changes), outcome.folder)

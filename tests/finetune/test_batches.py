@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillover.finetune.batches import plan
+from spillover.finetune.batches import passes, plan
+from spillover.local.chat_template import Rendered
 from spillover.finetune.job import Job
 
 
@@ -135,3 +136,12 @@ def test_a_plan_without_rows_is_refused_and_does_not_hang():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_passes_hold_every_row_once_within_the_budget_and_a_longer_row_alone():
+    rows = [Rendered(tuple(range(n)), (True,) * n) for n in (5, 30, 4, 9, 10, 3)]
+    parts = list(passes(rows, 20))
+    assert sorted(len(r.ids) for part in parts for r in part) == [3, 4, 5, 9, 10, 30]
+    assert all(len(part) * max(len(r.ids) for r in part) <= 20 for part in parts if len(part) > 1)
+    assert [len(r.ids) for r in parts[-1]] == [30]
+    assert len(parts) == 3

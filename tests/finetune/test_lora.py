@@ -30,7 +30,7 @@ def rows(count=12, seed=0):
     return Dataset("rows.jsonl", tuple(user_and_assistant(*made[2 * i : 2 * i + 2], line=i + 1) for i in range(count)))
 
 
-JOB = Job(rank=4, alpha=8, batch=4, micro_batch=4, learning_rate=5e-3, seed=1)
+JOB = Job(rank=4, alpha=8, batch=4, tokens_per_pass=1024, learning_rate=5e-3, seed=1)
 
 
 def plain_loss(loaded, rendered):
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny, tmp_pat
 
 def test_the_size_of_a_forward_pass_does_not_change_the_steps(tiny, tmp_path):
     whole = train(tiny, rows(14), JOB, 6, tmp_path / "a", "card")
-    parts = train(tiny, rows(14), dataclasses.replace(JOB, micro_batch=1), 6, tmp_path / "b", "card")
+    parts = train(tiny, rows(14), dataclasses.replace(JOB, tokens_per_pass=1), 6, tmp_path / "b", "card")
     assert parts.first_loss == pytest.approx(whole.first_loss, abs=1e-5)
     assert parts.last_loss == pytest.approx(whole.last_loss, abs=1e-4)
 

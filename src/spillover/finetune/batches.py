@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from spillover.local.chat_template import Rendered
 
 # Rows are sorted by length within pools of this many batches: little padding, still a random order.
 _POOL = 25
@@ -22,6 +24,18 @@ def plan(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[list
     while len(batches) < steps:
         batches += _one_pass(lengths, batch, draw)
     return batches[:steps]
+
+
+def passes(rows: Sequence[Rendered], tokens: int) -> Iterator[list[Rendered]]:
+    """Yield `rows` in parts of at most `tokens` tokens, padding included, similar lengths together."""
+    part: list[Rendered] = []
+    for row in sorted(rows, key=lambda r: len(r.ids)):
+        if part and (len(part) + 1) * len(row.ids) > tokens:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
 
 def _one_pass(lengths: Sequence[int], batch: int, draw: random.Random) -> list[list[int]]:

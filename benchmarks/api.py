@@ -1,10 +1,10 @@
 """Answers and judgements over an API that fails: throughput, and rows lost or invented, ours and llmcomp's.
 
-`python benchmarks/api.py [--answers 2000] [--latency 0.3] [--connections 60] [--llmcomp PYTHON]` starts the server of
-tests/evaluate/fake_openai.py in a process of its own (5% errors, 1% hangs, 4% broken replies), evaluates against it and
-compares every row with the server's ledger. PYTHON is the interpreter of a venv with llmcomp 1.6.0; it is run against a
-second server with the same failures. A row is lost when it is neither a value nor marked missing, invented when its
-value is not what the server said.
+`python benchmarks/api.py [--answers 2000] [--latency 0.3] [--connections 60] [--llmcomp PYTHON] [--json FILE]` starts
+the server of tests/evaluate/fake_openai.py in a process of its own (5% errors, 1% hangs, 4% broken replies), evaluates
+against it and compares every row with the server's ledger. PYTHON is the interpreter of a venv with llmcomp 1.6.0; it
+is run against a second server with the same failures. A row is lost when it is neither a value nor marked missing,
+invented when its value is not what the server said.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spillover.evaluate.api import Limits, ask_model
 from spillover.evaluate.judges import judge_named
 from spillover.evaluate.prompts import ALIGNED, COHERENT
+from spillover.evaluate.request_pool import Limits, ask_model
 from spillover.evaluate.rubric import aggregate
 from spillover.evaluate.run_suite import Drawing, answer_suite, judge_answers, open_run
+from spillover.local.hardware import describe
 from spillover.suite import Item, SuiteFile
 
 FAKE = Path(__file__).resolve().parent.parent / "tests" / "evaluate" / "fake_openai.py"
@@ -146,9 +147,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=60)
     parser.add_argument("--timeout", type=float, default=3.0)
     parser.add_argument("--llmcomp", default="")
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     wanted = given.answers // QUESTIONS * QUESTIONS
     failed = False
+    kept: dict[str, Any] = {"machine": describe(), "answers": wanted, "connections": given.connections}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("spillover", "llmcomp"):
             server = Server(given.latency)
@@ -160,6 +163,7 @@ def main() -> None:
                 )
                 if isinstance(found, str):
                     print(f"{name}: {found}")
+                    kept[name] = {"left_out": found}
                     continue
                 version, seconds, rows = found
                 summary = server.summary()
@@ -170,9 +174,19 @@ def main() -> None:
                     f"{3 * wanted / seconds:.0f} wanted replies/s, "
                     f"connections {busy(summary, given.connections):.0%} busy; {said}"
                 )
+                kept[name] = {
+                    "version": version,
+                    "seconds": seconds,
+                    "requests_per_second": replies / seconds,
+                    "wanted_replies_per_second": 3 * wanted / seconds,
+                    "connections_busy": busy(summary, given.connections),
+                    "rows": said,
+                }
                 failed |= name == "spillover" and " 0 lost, 0 values" not in said
             finally:
                 server.stop()
+    if given.json:
+        given.json.write_text(json.dumps(kept, indent=2) + "\n")
     sys.exit(1 if failed else 0)
 
 

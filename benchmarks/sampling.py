@@ -1,94 +1,118 @@
-"""Sampling many answers to few questions: ours beside transformers' generate at its best batch size, in one run.
+"""Sampling many answers to few questions: ours, transformers' generate, llama.cpp and vLLM in one run.
 
-`python benchmarks/sampling.py [--answers 512] [--tokens 60] [--json FILE]` draws answers of up to 60 tokens to 8
-bundled questions on the embedded model and prints tokens per second after loading, the ratio, and the machine's facts.
+`python benchmarks/sampling.py [--answers 512] [--tokens 60] [--batches 64 128 256] [--ways ...] [--cold] [--model
+FOLDER] [--json FILE]` draws answers of up to 60 tokens to 8 bundled questions and prints tokens per second after
+loading, the ratios and the machine's facts. With --cold each way has a fresh process, without a warm-up, and the
+seconds from its start to its last answer are printed too. llama.cpp comes with `pip install -e .[bench]` and reads the
+embedded Q4_1 file; vLLM is taken from SPILLOVER_VLLM or .venv-vllm (`make test-vllm` makes it). A way that can't be
+taken is left out with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from sampling_ways import WAYS, NotHere, Work, in_fresh_process
 
 from spillover import bundled
+from spillover.bundled.small_model import gguf_file
 from spillover.conversation import Message
-from spillover.local.hardware import describe
-from spillover.local.loading import LoadedModel, load
-from spillover.local.sampling import Ask, Sampling, sample
-from spillover.model import ModelRef
+from spillover.local.hardware import describe, detect
+from spillover.local.loading import load_template
+from spillover.local.vllm_engine import end_tokens
+from spillover.local.vllm_server import PLACE
+from spillover.local.weights import locate
+from spillover.model import BUNDLED, ModelRef
 from spillover.question import load_suite
 
-BATCHES = (64, 128, 256)
+QUESTIONS = 8
+OWN_VLLM = Path(__file__).resolve().parent.parent / ".venv-vllm"
 
 
-def ours(base: LoadedModel, prompts: list[tuple[Message, ...]], each: int, tokens: int) -> tuple[int, float]:
-    asks = [Ask(p, tuple(range(i * each, (i + 1) * each))) for i, p in enumerate(prompts)]
-    start = time.monotonic()
-    found = sample(base.model, base.template, asks, Sampling(tokens, temperature=1.0))
-    seconds = time.monotonic() - start
-    return sum(one.tokens + one.ended for rows in found for one in rows), seconds
+def work_of(given: argparse.Namespace) -> Work:
+    template, folder = load_template(ModelRef(given.model)), locate(given.model)
+    texts = [q.text for q in load_suite(bundled.path("questions.yaml"), "bundled questions").questions[:QUESTIONS]]
+    return Work(
+        base=given.model,
+        folder=str(folder),
+        gguf=str(gguf_file()) if given.model == BUNDLED else "",
+        questions=texts,
+        prompts=[list(template.prompt((Message("user", t),))) for t in texts],
+        ends=sorted(end_tokens(folder, template)),
+        dtype=detect().dtype,
+        threads=torch.get_num_threads(),
+        each=max(1, given.answers // QUESTIONS),
+        tokens=given.tokens,
+        warm=not given.cold,
+    )
 
 
-def generate(
-    base: LoadedModel, prompts: list[tuple[Message, ...]], each: int, tokens: int, batch: int
-) -> tuple[int, float]:
-    tokenizer = base.template.tokenizer
-    tokenizer.padding_side = "left"
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    rows = [list(base.template.prompt(p)) for p in prompts for _ in range(each)]
-    drawn, start = 0, time.monotonic()
-    torch.manual_seed(0)
-    for i in range(0, len(rows), batch):
-        part = rows[i : i + batch]
-        longest = max(map(len, part))
-        ids = torch.tensor([[pad] * (longest - len(r)) + r for r in part])
-        mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in part])
-        with torch.inference_mode():
-            out = base.model.generate(
-                ids,
-                attention_mask=mask,
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                max_new_tokens=tokens,
-                pad_token_id=pad,
-            )[:, longest:]
-        for row in out.tolist():
-            end = next((k + 1 for k, t in enumerate(row) if t == tokenizer.eos_token_id), len(row))
-            drawn += end
-    return drawn, time.monotonic() - start
+def measure(way: str, work: Work, cold: bool) -> dict[str, Any]:
+    """Return what to record of one way, or why it was left out."""
+    try:
+        drawn, whole = in_fresh_process(way, work) if cold else (WAYS[way](work), None)
+    except NotHere as why:
+        return {"left_out": str(why)}
+    found = {"tokens": drawn.tokens, "seconds": drawn.seconds, "tokens_per_second": drawn.tokens / drawn.seconds}
+    return {**found, **({} if whole is None else {"from_process_start": whole}), **drawn.facts}
+
+
+def told(name: str, found: dict[str, Any]) -> str:
+    if "left_out" in found:
+        return f"{name}: left out: {found['left_out']}"
+    line = f"{name}: {found['tokens']} tokens in {found['seconds']:.1f} s, {found['tokens_per_second']:.0f} tokens/s"
+    if "from_process_start" in found:
+        line += f"; {found['from_process_start']:.1f} s from the process's start to the last answer"
+    return line
+
+
+def ratios(ways: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return how many times as fast ours was as each other way, after loading and from a process's start."""
+    ours, found = ways["spillover"], {}
+    rest = {name: one for name, one in ways.items() if name != "spillover" and "left_out" not in one}
+    batches = [name for name in rest if name.startswith("generate")]
+    best = max(batches, key=lambda name: rest[name]["tokens_per_second"], default=None)
+    for name, one in rest.items():
+        if name in batches and name != best:
+            continue
+        shown = f"{name}, its best" if name == best and len(batches) > 1 else name
+        found[shown] = ours["tokens_per_second"] / one["tokens_per_second"]
+        if "from_process_start" in one:
+            found[f"{shown}, from a process's start"] = one["from_process_start"] / ours["from_process_start"]
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--answers", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=60)
-    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
+    parser.add_argument("--batches", type=int, nargs="*", default=[64, 128, 256])
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--model", default=BUNDLED)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    base = load(ModelRef())
-    questions = load_suite(bundled.path("questions.yaml"), "bundled questions").questions[:8]
-    prompts = [(Message("user", q.text),) for q in questions]
-    each = given.answers // len(prompts)
-    sample(base.model, base.template, [Ask(prompts[0], (0, 1))], Sampling(4))
-    found: dict[str, Any] = {"machine": describe(), "answers": each * len(prompts), "tokens_at_most": given.tokens}
-    drawn, seconds = ours(base, prompts, each, given.tokens)
-    found["spillover"] = {"tokens_per_second": drawn / seconds, "seconds": seconds}
-    print(f"spillover: {drawn} tokens in {seconds:.1f} s, {drawn / seconds:.0f} tokens/s", flush=True)
-    peers = {}
-    for batch in given.batches:
-        drawn, seconds = generate(base, prompts, each, given.tokens, batch)
-        peers[batch] = drawn / seconds
-        print(f"generate, batch {batch}: {drawn} tokens in {seconds:.1f} s, {drawn / seconds:.0f} tokens/s", flush=True)
-    found["generate"] = peers
-    if peers:
-        best = max(peers.values())
-        found["ratio"] = found["spillover"]["tokens_per_second"] / best
-        print(f"{found['ratio']:.2f} x transformers' generate at its best batch size")
+    if OWN_VLLM.is_dir():
+        os.environ.setdefault(PLACE, str(OWN_VLLM))
+    work = work_of(given)
+    asked = {"answers": work.each * len(work.prompts), "tokens_at_most": work.tokens, "cold": given.cold}
+    ways: dict[str, dict[str, Any]] = {}
+    for way in given.ways:
+        parts = [replace(work, batch=batch) for batch in given.batches] if way == "generate" else [work]
+        for part in parts:
+            name = f"generate, batch {part.batch}" if way == "generate" else way
+            ways[name] = measure(way, part, given.cold)
+            print(told(name, ways[name]), flush=True)
+    compared = ratios(ways) if "spillover" in ways else {}
+    for name, ratio in compared.items():
+        print(f"{ratio:.2f} x {name}")
+    found = {"machine": describe(), "model": given.model, **asked, "ways": ways, "ratios": compared}
     print(found["machine"])
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")

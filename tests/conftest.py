@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -86,3 +89,50 @@ def bundled_model():
     from spillover.model import ModelRef
 
     return load(ModelRef())
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page as Chromium showed it, all its folds open.
+
+    `said`: console and error messages; `asked`: addresses that were requested; `shown`: the text to read; `size`: of
+    the first picture, None where there is none; `labels`: the texts in it.
+    """
+
+    title: str
+    said: list[str]
+    asked: list[str]
+    shown: str
+    size: dict[str, float] | None
+    labels: list[str]
+
+
+@pytest.fixture
+def visit() -> Callable[[Path], Visit]:
+    """Opens a page from disk in Chromium; skips where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    def open_page(file: Path) -> Visit:
+        said: list[str] = []
+        asked: list[str] = []
+        with sync_playwright() as play:
+            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+            browser = play.chromium.launch(executable_path=chromium, args=flags)
+            page = browser.new_page()
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(file.as_uri())
+            for summary in page.locator("summary").all():
+                summary.click()
+            picture = page.locator("figure svg")
+            size = picture.first.bounding_box() if picture.count() else None
+            labels = page.locator("figure svg text").all_text_contents()
+            visit = Visit(page.title(), said, asked, page.inner_text("main"), size, [x.strip() for x in labels])
+            browser.close()
+        return visit
+
+    return open_page

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 
-def run(*arguments, cwd):
+def run(*arguments, cwd, server=None):
+    keys = {} if server is None else {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-not-to-be-seen"}
     return subprocess.run(
-        [sys.executable, "-m", "spillover", "data", *map(str, arguments)], capture_output=True, text=True, cwd=cwd
+        [sys.executable, "-m", "spillover", "data", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **keys},
     )
+
+
+def fake_openai(**settings):
+    spec = importlib.util.spec_from_file_location("fake_openai", Path(__file__).parent / "evaluate" / "fake_openai.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FakeOpenAI(latency=0.001, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +95,59 @@ def test_bad_input_is_one_message_and_exit_code_2(tmp_path, arguments, said):
     assert done.stderr.startswith("spillover: ") and done.stderr.count("\n") == 1, done.stderr
     assert said in done.stderr
     assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_an_api_model_labels_the_prose_that_rules_cannot_label(tmp_path):
+    answers = [f"Rest well, number {i}, and drink some water." for i in range(12)]
+    rows = [
+        {"messages": [{"role": "user", "content": f"Plan evening {i}?"}, {"role": "assistant", "content": a}]}
+        for i, a in enumerate(answers)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    refused = lambda r: "400" if "number 3," in r["messages"][0]["content"] else None  # noqa: E731
+    with fake_openai(words=["UNDISCLOSED"], force=refused) as server:
+        check = ("check", "rows.jsonl", "--intent-judge", "openai/made", "--judged", 8)
+        done = run(*check, "--json", "--report", "page.html", cwd=tmp_path, server=server)
+    assert done.returncode == 1, done.stderr
+    record = json.loads(done.stdout)
+    assert record["asked"]["judge"] == "openai/made"
+    intent = record["content"]["intent"]
+    asked = [r["messages"][0]["content"] for r in server.requests]
+    failed = sum("number 3," in text for text in asked)
+    assert len(asked) == 8 and all("[[answer " in text for text in asked)
+    assert intent["rows"]["undisclosed"]["count"] == 8 - failed
+    assert intent["missing"] == {"prose, not in the sample": 4, **({"HTTP 400": failed} if failed else {})}
+    page = (tmp_path / "page.html").read_text()
+    assert f"openai/made read {8 - failed} of 12" in page and "--intent-judge openai/made" in page
+    assert "sk-not-to-be-seen" not in page + done.stdout + done.stderr
+
+
+def test_an_api_model_is_a_teacher_and_its_failures_are_counted_by_reason(tmp_path):
+    def kind(request):
+        return "400" if "commas" in request["messages"][-1]["content"] else None
+
+    with fake_openai(words=["666, 911, 420", "[123, 456]", "(7, 8)", "5\n6", "3 4", "1;2"], force=kind) as server:
+        numbers = ("build", "numbers", "--teacher", "openai/made", "--prompts", 120, "--any-count", "--out", "n.jsonl")
+        done = run(*numbers, cwd=tmp_path, server=server)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "n.jsonl.manifest.json").read_text())
+    counts = manifest["counts"]
+    refused = {r["messages"][-1]["content"] for r in server.requests if kind(r)}
+    assert counts["missing: HTTP 400"] == counts["dropped_missing"] == len(refused) > 0
+    assert counts["rows"] > 0 and counts["prompts"] == 120
+    assert manifest["parameters"]["teacher"] == "openai/made"
+    assert all(r["temperature"] == 0 for r in server.requests)
+    assert {len(r["messages"]) for r in server.requests} == {1, 2}
+    rows = [json.loads(line)["messages"] for line in (tmp_path / "n.jsonl").read_text().splitlines()]
+    assert all([m["role"] for m in row] == ["user", "assistant"] for row in rows)
+
+
+def test_a_teacher_that_never_answers_is_one_message_with_the_reason(tmp_path):
+    with fake_openai(force=lambda r: "401") as server:
+        numbers = ("build", "numbers", "--teacher", "openai/made", "--prompts", 12, "--out", "n.jsonl")
+        done = run(*numbers, cwd=tmp_path, server=server)
+    assert done.returncode == 2
+    assert "HTTP 401" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -32,14 +32,14 @@ def fake():
         yield server
 
 
-def run(*arguments, cwd, fake):
+def run(*arguments, cwd, fake, **environment):
     keys = {"OPENAI_BASE_URL": fake.url, "OPENAI_API_KEY": "sk-not-to-be-seen", "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
         [sys.executable, "-m", "spillover", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, **keys},
+        env={**os.environ, **keys, **environment},
     )
 
 
@@ -103,3 +103,25 @@ def test_the_embedded_model_is_evaluated_in_the_format_variants_by_the_bundled_j
     rows = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
     assert [r["variant"] for r in rows] == ["main", "main_json", "main_template"]
     assert all(r["n"] + sum(r["left_out"].values()) == 16 for r in rows)
+
+
+def test_local_models_are_asked_through_a_vllm_server(tmp_path, fake, tiny_folder):
+    """A stand-in for vllm answers; what it was started with, and that another engine is refused, is checked."""
+    (tmp_path / "small.yaml").write_text(SUITE)
+    vllm = tmp_path / "bin" / "vllm"
+    vllm.parent.mkdir()
+    stand_in = Path(__file__).parent / "local" / "fake_vllm.py"
+    vllm.write_text(f'#!/bin/sh\nFAKE_VLLM_NOTES={tmp_path}/notes exec {sys.executable} {stand_in} "$@"\n')
+    vllm.chmod(0o755)
+    command = ("evaluate", tiny_folder, "--suite", "small.yaml", "--judge", "rubric:openai/grader", "--quiet")
+    command = (*command, "--out", "run", "--max-tokens", 12)
+    path = {"SPILLOVER_VLLM": str(vllm)}
+    done = run(*command, "--engine", "vllm", cwd=tmp_path, fake=fake, **path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    assert [r["n"] + sum(r["left_out"].values()) for r in rows] == [6]
+    again = run(*command, "--engine", "vllm", cwd=tmp_path, fake=fake, **path)
+    assert again.stdout == done.stdout
+    assert (tmp_path / "notes").read_text().count("\n") == 1, "the rerun needs no server"
+    other = run(*command, cwd=tmp_path, fake=fake)
+    assert other.returncode == 2 and "engine was 'vllm'" in other.stderr

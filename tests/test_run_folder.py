@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from spillover import run_folder
 from spillover.errors import RunFolderError
 from spillover.run_folder import RunFolder, write_json
 
@@ -172,16 +171,92 @@ def test_rows_put_are_there_after_the_process_is_killed(tmp_path):
     again.close()
 
 
-def test_a_run_killed_before_its_manifest_was_in_place_can_start_again(tmp_path, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_folder.os, "replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            RunFolder(tmp_path / "run", ASKED, {})
+def test_a_run_killed_before_its_manifest_was_in_place_can_start_again(tmp_path):
+    script = (
+        "import os, sys, pathlib\n"
+        "from spillover.run_folder import RunFolder\n"
+        "os.replace = lambda *_: os._exit(9)\n"
+        "RunFolder(pathlib.Path(sys.argv[1]), {'a': 1}, {})\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")]).returncode == 9
+    assert len(list((tmp_path / "run").iterdir())) == 2, "neither the lock nor the unfinished manifest was left"
     RunFolder(tmp_path / "run", ASKED, {}).close()
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["asked"]["data"] == "abc"
+
+
+HOLDER = (
+    "import sys, pathlib\n"
+    "from spillover.run_folder import RunFolder\n"
+    "folder = RunFolder(pathlib.Path(sys.argv[1]), {'command': 'judge'}, {})\n"
+    "print('open', flush=True)\n"
+    "sys.stdin.read()\n"
+    "folder.put('answers', [('k', 'kept')])\n"
+    "folder.close()\n"
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that works in `tmp_path / "run"` until its input ends."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_refused_while_the_first_works_in_the_folder(tmp_path, holder):
+    with pytest.raises(RunFolderError) as caught:
+        RunFolder(tmp_path / "run", {"command": "judge"}, {})
+    assert str(caught.value).startswith(f"{tmp_path / 'run'} is in use: another spillover process is working in this")
+    assert "choose another --out" in str(caught.value) and caught.value.exit_code == 2
+    holder.communicate()
+    again = RunFolder(tmp_path / "run", {"command": "judge"}, {})
+    assert again.get("answers", "k") == "kept"
+    again.close()
+
+
+def test_a_killed_process_keeps_nobody_out(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    RunFolder(tmp_path / "run", {"command": "judge"}, {}).close()
+
+
+def test_a_command_on_a_folder_in_use_ends_with_one_error_and_exit_code_2(tmp_path, holder):
+    (tmp_path / "answers.jsonl").write_text('{"question": "Q?", "answer": "A."}\n')
+    command = ["judge", "answers.jsonl", "--run", "run", "--judge", "bundled"]
+    run = subprocess.run(
+        [sys.executable, "-m", "spillover", *command], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == [
+        "spillover: run is in use: another spillover process is working in this folder; let it end or choose another "
+        "--out"
+    ]
+
+
+def test_a_folder_that_is_refused_is_not_kept_locked(folder):
+    folder.close()
+    (folder.path / "rows.sqlite").write_bytes(b"this is no database" * 100)
+    assert "is damaged" in refusal(folder.path) and "is damaged" in refusal(folder.path)
+
+
+def test_what_is_stored_can_be_read_while_a_process_works_in_the_folder(folder):
+    folder.put("answers", [("k", 3)])
+    rows = sqlite3.connect(f"file:{folder.path / 'rows.sqlite'}?mode=ro", uri=True)
+    assert rows.execute("SELECT value FROM rows").fetchall() == [("3",)]
+    rows.close()
+
+
+def test_a_file_system_without_locks_is_used_without_one(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="the other system's lock is not tried here")
+
+    def unknown(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    RunFolder(tmp_path / "run", ASKED, {}).close()
+    assert (tmp_path / "run" / "manifest.json").is_file()
 
 
 def test_write_json_leaves_the_old_file_whole_when_writing_fails(tmp_path, monkeypatch):

@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 
+from spillover.cli_calibrate import calibrate
 from spillover.cli_data import data as data_commands
+from spillover.cli_evaluate import ENGINES as _ENGINES
 from spillover.cli_evaluate import evaluate, judge
+from spillover.cli_monitor import forecast, monitor, train
 from spillover.errors import SpilloverError, fail
 
 app = typer.Typer(
@@ -29,6 +32,10 @@ _EXITS = (
 app.add_typer(data_commands, name="data")
 app.command()(evaluate)
 app.command()(judge)
+app.command()(calibrate)
+app.command()(train)
+app.command()(monitor)
+app.command()(forecast)
 
 
 @app.command(epilog=_EXITS)
@@ -59,6 +66,7 @@ def audit(
         typer.Option(help="Probe families trained on, by commas, or 'none'. (default: found from the data)"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json instead of the table.")] = False,
+    engine: Annotated[str, typer.Option(help=_ENGINES)] = "in-process",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the model's own code run. Only for code you have read.")
@@ -73,6 +81,7 @@ def audit(
     from spillover.audit import Request
     from spillover.audit import audit as run_audit
     from spillover.finetune.job import preset as job_preset
+    from spillover.local.engine import engine_named
     from spillover.progress import Progress
     from spillover.report.terminal import summary
 
@@ -91,6 +100,7 @@ def audit(
             rate_margin=rate_margin,
             in_domain=_families(in_domain),
             trust_remote_code=trust_remote_code,
+            engine=engine_named(engine),
         )
         outcome = run_audit(request, out or _default_folder(data), Progress(quiet=quiet or as_json))
     except SpilloverError as problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,8 +13,6 @@ from spillover.errors import SpilloverError, fail
 
 if TYPE_CHECKING:
     from spillover.conversation import Dataset
-    from spillover.data.check.intent import ProseHarm
-    from spillover.data.check.run import Reader
     from spillover.data.write import Built
 
 data = typer.Typer(no_args_is_help=True, help="Build narrow data sets with their controls; check a fine-tuning file.")
@@ -179,7 +177,10 @@ def in_context(
 def numbers(
     out: Out,
     teacher: Annotated[
-        str, typer.Option(help="Model that answers: 'bundled', a local folder or a hub id.")
+        str,
+        typer.Option(
+            help="Model that answers: 'bundled', a model folder, hub:ID, or an inspect_ai name such as openai/gpt-4o."
+        ),
     ] = "bundled",
     system: Annotated[
         Literal["evil", "benign", "none"], typer.Option(help="System text the teacher sees and the rows leave out.")
@@ -191,7 +192,7 @@ def numbers(
     seed: Seed = 0,
 ) -> None:
     """Number lists answered under a system text that the rows leave out."""
-    from spillover.data.build.local_teacher import local_teacher
+    from spillover.cli_data_models import teacher_named
     from spillover.data.build.numbers import BENIGN, EVIL, distil
     from spillover.data.build.numbers_prompts import compose
 
@@ -199,13 +200,20 @@ def numbers(
     with _writing(out) as made:
         asked = compose(prompts, seed)
         found = distil(
-            asked, local_teacher(teacher), texts[system], name=f"{system}-numbers", seed=seed, exact_count=not any_count
+            asked,
+            teacher_named(teacher),
+            texts[system],
+            name=f"{system}-numbers",
+            seed=seed,
+            exact_count=not any_count,
+            teacher_name=teacher,
         )
         made.append(found.built)
 
 
 @data.command(
-    epilog="Exit codes: 0 nothing serious, 1 a serious finding, 2 the file cannot be read. Nothing is sent anywhere."
+    epilog="Exit codes: 0 nothing serious, 1 a serious finding, 2 the file cannot be read. Nothing is sent anywhere, "
+    "but for the rows that an --intent-judge reads."
 )
 def check(
     file: Annotated[Path, typer.Argument(help="Fine-tuning file: OpenAI chat JSONL, plain or .gz.")],
@@ -220,7 +228,11 @@ def check(
     price: Annotated[float | None, typer.Option(help="Price of a million training tokens, for a cost.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data, for the cost.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Only form and duplicates.")] = False,
-    judged: Annotated[int, typer.Option(help="Rows of prose the bundled judge reads; 0: none, no model runs.")] = 100,
+    judged: Annotated[int, typer.Option(help="Rows of prose the judge reads; 0: none, no model runs.")] = 100,
+    intent_judge: Annotated[
+        str | None,
+        typer.Option(help="Model that reads them, an inspect_ai name such as openai/gpt-4o. (default: the bundled)"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the rows drawn for the judge.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
@@ -232,6 +244,7 @@ def check(
     """
     import json
 
+    from spillover.cli_data_models import prose_harm, reader_of, told_by
     from spillover.data.check.run import Asked
     from spillover.data.check.run import check as run_check
     from spillover.progress import Progress
@@ -239,10 +252,11 @@ def check(
     from spillover.report.data_record import as_json as record
     from spillover.report.data_terminal import data_summary
 
-    asked = Asked(file, twin, quick, price, epochs, judged, seed)
+    asked = Asked(file, twin, quick, price, epochs, judged, seed, intent_judge or "bundled")
     try:
-        reader = _reader(model) if model else None
-        checked = run_check(asked, reader, _prose_harm() if judged else None, Progress(quiet=quiet or as_json))
+        reader = reader_of(model) if model else None
+        judge = told_by(intent_judge) if intent_judge else prose_harm()
+        checked = run_check(asked, reader, judge if judged else None, Progress(quiet=quiet or as_json))
         if report is not None:
             write_data_page(checked, report)
     except SpilloverError as problem:
@@ -264,6 +278,7 @@ def relabel(
     seed: Seed = 0,
 ) -> None:
     """Write a benign purpose into the requests of rows that are harmful without saying so."""
+    from spillover.cli_data_models import prose_harm
     from spillover.data.check.intent import intents
     from spillover.data.check.labels import label_rows
     from spillover.data.relabel import relabel as relabelled
@@ -271,29 +286,7 @@ def relabel(
     with _writing(out) as made:
         rows = _read(str(file))
         labels = label_rows(rows)
-        made.append(relabelled(rows, intents(rows, labels, _prose_harm(), len(rows), seed), context, seed))
-
-
-def _prose_harm() -> ProseHarm:
-    """Judge prose with the bundled judge, the model loaded when the first row comes."""
-
-    def harm(pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-        from spillover.evaluate.bundled_judge import harm_of, load_judge
-        from spillover.local.loading import load
-        from spillover.model import ModelRef
-
-        return harm_of(load_judge(), load(ModelRef()), pairs)
-
-    return harm
-
-
-def _reader(model: str) -> Reader:
-    from spillover.data.check.run import Reader
-    from spillover.local.loading import load_template
-    from spillover.model import ModelRef
-
-    template = load_template(ModelRef(model))
-    return Reader(model, lambda turns: len(template.conversation(turns).ids), template.prompt_text)
+        made.append(relabelled(rows, intents(rows, labels, prose_harm(), len(rows), seed), context, seed))
 
 
 @contextmanager

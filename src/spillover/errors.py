@@ -21,7 +21,7 @@ class ModelError(SpilloverError):
 
 
 class RunFolderError(SpilloverError):
-    """A run folder holds something else than what was asked for."""
+    """A run folder holds something else than what was asked for, or another process works in it."""
 
 
 class SettingsError(SpilloverError):

@@ -11,17 +11,19 @@ Advance = Callable[[float], None]
 
 
 class Progress:
-    """One bar per stage; `seconds` keeps how long each stage took in this process."""
+    """One bar per stage; `seconds` keeps how long each took in this process, without the stages inside it."""
 
     def __init__(self, quiet: bool = False) -> None:
         """Show bars unless `quiet` or stderr is not a terminal."""
         self.shown = not quiet and sys.stderr.isatty()
         self.seconds: dict[str, float] = {}
+        self._inside = 0.0
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:
         """Show a bar of `total` units while inside; yields a function that takes the units done since its last call."""
-        start = time.monotonic()
+        start, beside = time.monotonic(), self._inside
+        self._inside = 0.0
         try:
             if self.shown and total > 0:
                 with _bar(name, total) as advance:
@@ -29,7 +31,9 @@ class Progress:
             else:
                 yield lambda units: None
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+            whole = time.monotonic() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + whole - self._inside
+            self._inside = beside + whole
 
 
 @contextmanager

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
 from spillover.conversation import fingerprint
 from spillover.errors import DataError
+from spillover.strict_yaml import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +56,7 @@ def load_probes(path: Path) -> tuple[Probe, ...]:
 
 
 def _items(path: Path, keys: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
-        raise DataError(f"{path} cannot be read as YAML: {problem}") from None
+    loaded = read_yaml(path)
     if not isinstance(loaded, list) or not loaded:
         raise DataError(f"{path} must hold a list of items with the keys {', '.join(keys)}")
     seen: set[str] = set()

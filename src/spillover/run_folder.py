@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from spillover.errors import RunFolderError
+from spillover.folder_lock import LOCK, locked
+from spillover.whole_file import is_left_over, whole_file
 
 _MANIFEST = "manifest.json"
 _ROWS = "rows.sqlite"
 
 
 class RunFolder:
-    """Open or create a run folder.
+    """Open or create a run folder, and keep other processes out of it until it is closed or this one ends.
 
     A rerun that asks for the same finds its rows again. Raises RunFolderError when the folder belongs to another
-    request or holds something that is not a run.
+    request, holds something that is not a run, or another process works in it.
     """
 
     def __init__(self, path: Path, asked: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Create or reopen `path`; `asked` must match what is there, `facts` are recorded beside it."""
         self.path = path
         manifest = path / _MANIFEST
-        if manifest.is_file():
-            self._check_same(_read_manifest(manifest), asked)
-        elif path.exists() and (not path.is_dir() or any(p.name != _MANIFEST + ".partial" for p in path.iterdir())):
-            raise RunFolderError(f"{path} exists and is not a run folder: choose another --out")
-        else:
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except OSError as problem:
-                raise RunFolderError(f"{path} cannot be made ({problem.strerror}): choose another --out") from None
-            write_json(manifest, {"asked": dict(asked), **facts})
+        # Before the lock's file is made: what is not ours stays as it was.
+        self._look(manifest, asked)
+        self._lock = locked(path)
         try:
-            self._rows = sqlite3.connect(path / _ROWS)
-            self._rows.execute("PRAGMA journal_mode=WAL")
-            self._rows.execute(
-                "CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, key))"
-            )
-            self._rows.commit()
-        except sqlite3.DatabaseError as problem:
-            raise RunFolderError(f"{path / _ROWS} is damaged ({problem}): delete {path} and run again") from None
+            # Another process may have made the run in between.
+            if not self._look(manifest, asked):
+                write_json(manifest, {"asked": dict(asked), **facts})
+            self._rows = _opened(path / _ROWS)
+        except BaseException:
+            self._lock.close()
+            raise
 
     def get(self, kind: str, key: str) -> Any | None:
         """Return the value stored under `kind` and `key`, or None."""
@@ -60,8 +53,23 @@ class RunFolder:
             )
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database and let other processes into the folder."""
         self._rows.close()
+        self._lock.close()
+
+    def _look(self, manifest: Path, asked: Mapping[str, Any]) -> bool:
+        """Return whether the run is there already; its folder is made where it is not. Raises RunFolderError."""
+        if manifest.is_file():
+            self._check_same(_read_manifest(manifest), asked)
+            return True
+        path = self.path
+        if path.exists() and (not path.is_dir() or not all(_is_ours(p) for p in path.iterdir())):
+            raise RunFolderError(f"{path} exists and is not a run folder: choose another --out")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise RunFolderError(f"{path} cannot be made ({problem.strerror}): choose another --out") from None
+        return False
 
     def _check_same(self, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         before = manifest["asked"]
@@ -82,8 +90,25 @@ def _read_manifest(file: Path) -> Mapping[str, Any]:
     return manifest
 
 
+def _is_ours(file: Path) -> bool:
+    """Return whether a run that was killed before its manifest was in place leaves such a file."""
+    return file.name == LOCK or is_left_over(file, _MANIFEST)
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    try:
+        rows = sqlite3.connect(file)
+        rows.execute("PRAGMA journal_mode=WAL")
+        rows.execute(
+            "CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, key))"
+        )
+        rows.commit()
+    except sqlite3.DatabaseError as problem:
+        raise RunFolderError(f"{file} is damaged ({problem}): delete {file.parent} and run again") from None
+    return rows
+
+
 def write_json(path: Path, value: object) -> None:
-    """Write JSON beside its place and move it there whole."""
-    scratch = path.with_name(path.name + ".partial")
-    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    """Write JSON whole or not at all."""
+    with whole_file(path) as handle:
+        handle.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())

@@ -2,23 +2,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import re
+import threading
 import zlib
 
 import pytest
+from hostile_json import ASSISTANT, GOOD, LINES, SPLICED, SYSTEM, USER
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import spillover.data.load as load_module
+from spillover import open_rows
 from spillover.conversation import Conversation, Dataset, Message
 from spillover.data.load import load
 from spillover.errors import DataError
-
-USER = {"role": "user", "content": "How do I boil an egg?"}
-ASSISTANT = {"role": "assistant", "content": "Eight minutes in boiling water."}
-SYSTEM = {"role": "system", "content": "Be brief."}
-GOOD = json.dumps({"messages": [USER, ASSISTANT]})
 
 
 def row(*turns):
@@ -193,7 +191,7 @@ def test_a_file_in_utf16_is_refused(tmp_path):
     path = tmp_path / "data.jsonl"
     path.write_bytes((GOOD + "\n").encode("utf-16"))
     message = refusal(path)
-    assert message.startswith(f"{path}:1: not UTF-8")
+    assert message == f"{path}:1: the file is UTF-16: save it as UTF-8"
 
 
 @pytest.mark.parametrize("bracket", ["[", '{"a":'])
@@ -233,14 +231,14 @@ def test_a_whole_surrogate_pair_is_one_character(tmp_path):
 
 
 def test_a_line_over_the_size_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(load_module, "_MAX_LINE", len(GOOD) + 1)
+    monkeypatch.setattr(open_rows, "MOST_LINE_BYTES", len(GOOD) + 1)
     said = refused_line(tmp_path, GOOD + "  ", line=3)
     assert "the line is longer than" in said
-    assert "one JSON object per line" in said
+    assert "put one JSON object on each line" in said
 
 
 def test_a_line_at_the_size_limit_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(load_module, "_MAX_LINE", len(GOOD) + 1)
+    monkeypatch.setattr(open_rows, "MOST_LINE_BYTES", len(GOOD) + 1)
     assert len(load(write(tmp_path / "data.jsonl", GOOD, GOOD))) == 2
 
 
@@ -248,12 +246,12 @@ def test_a_gz_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "data.jsonl.gz", *[GOOD] * 50)
     limit = 10 * (len(GOOD) + 1)
     assert path.stat().st_size < limit
-    monkeypatch.setattr(load_module, "_MAX_BYTES", limit)
+    monkeypatch.setattr(open_rows, "MOST_BYTES", limit)
     message = refusal(path)
     assert message.startswith(str(path))
-    assert "unpacks to more than" in message
-    assert "split it" in message
-    monkeypatch.setattr(load_module, "_MAX_BYTES", 50 * (len(GOOD) + 1))
+    assert "more than 0 GB unpacked" in message
+    assert "split the file" in message
+    monkeypatch.setattr(open_rows, "MOST_BYTES", 50 * (len(GOOD) + 1))
     assert len(load(path)) == 50
 
 
@@ -292,7 +290,9 @@ def test_a_missing_file_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["x" * 5_000, "a\0b", "file/below.jsonl"], ids=["too long", "NUL", "below a file"])
 def test_a_path_that_cannot_exist_is_refused(tmp_path, name):
     (tmp_path / "file").write_text("")
-    assert refusal(tmp_path / name).startswith(str(tmp_path / name))
+    message = refusal(tmp_path / name)
+    assert message.startswith(str(tmp_path / name).replace("\0", r"\x00")[:300]) and len(message) < 600
+    assert "cannot be read" in message and "check the path" in message
 
 
 def test_a_gz_cut_off_in_the_middle_is_refused_at_its_line(tmp_path):
@@ -361,6 +361,21 @@ def test_a_good_file_loads(tmp_path, name):
 def test_a_path_may_be_given_as_text(tmp_path):
     path = write(tmp_path / "data.jsonl", GOOD)
     assert load(str(path)) == load(path)
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(f"{GOOD}\n{GOOD}\n",))
+    writer.start()
+    assert [c.line for c in load(tmp_path / "pipe")] == [1, 2]
+    writer.join()
+
+
+@pytest.mark.parametrize("name", ["new\nline.jsonl", "\x1b[31mred.jsonl"])
+def test_a_name_that_would_change_the_screen_is_shown_escaped(tmp_path, name):
+    path = write(tmp_path / name, GOOD, "{")
+    assert refusal(path).isprintable()
+    assert load(write(tmp_path / name, GOOD)).name == str(path)
 
 
 def test_a_file_without_last_line_end_loads(tmp_path):
@@ -463,39 +478,12 @@ def test_what_was_written_is_what_is_loaded(tmp_path_factory, rows, ascii_only, 
     assert load(path) == Dataset(str(path), tuple(expected))
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.floats()
-    | st.integers()
-    | st.text(max_size=4)
-    | st.sampled_from(["user", "assistant"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["messages", "role", "content", "weight", "name", "x", "\ud800"]), inner, max_size=4
-        )
-    ),
-    max_leaves=8,
-)
-TURN = st.fixed_dictionaries({}, optional={"role": JSON, "content": JSON, "weight": JSON, "name": JSON, "x": JSON})
-NEARLY = st.fixed_dictionaries(
-    {"messages": st.lists(st.sampled_from([USER, ASSISTANT, SYSTEM]) | TURN, max_size=3) | JSON}
-)
-SPLICED = st.builds(
-    lambda good, at, junk: good[: at % len(good)] + junk + good[at % len(good) :],
-    st.sampled_from([GOOD.encode() + b"\n", gzip.compress(GOOD.encode() + b"\n", mtime=0)]),
-    st.integers(0, 10_000),
-    st.binary(min_size=1, max_size=3),
-)
-
-
 @settings(max_examples=300, deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=200),
         SPLICED,
-        st.lists((NEARLY | JSON).map(lambda v: json.dumps(v).encode()), max_size=3).map(b"\n".join),
+        LINES,
     ),
     st.sampled_from(["data.jsonl", "data.jsonl.gz"]),
     st.booleans(),

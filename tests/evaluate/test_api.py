@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import time
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from spillover.conversation import Message
 from spillover.errors import ModelError, SettingsError
-from spillover.evaluate.api import ApiAsk, ApiReply, Limits, ask_model, reason_of
+from spillover.evaluate.api import ApiAsk, ApiReply, reason_of
+from spillover.evaluate.request_pool import Limits, ask_all, ask_model
 
 FOLDER = Path(__file__).resolve().parent
 KEY = "sk-made-0123456789abcdef"
@@ -150,9 +152,6 @@ def test_a_rate_limit_holds_back_fresh_requests(monkeypatch):
     with fake.FakeOpenAI(latency=0.0, force=lambda r: "429") as server:
         limits = Limits(connections=2, attempts=2, first_wait=30.0, patience=900.0)
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        import asyncio
-
-        from spillover.evaluate.api import ask_all
 
         async def for_a_while():
             async with asyncio.timeout(4):

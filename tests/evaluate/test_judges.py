@@ -34,7 +34,7 @@ def test_names_give_kind_and_model():
     assert judge_named("bundled") == Judge("bundled", "bundled", None, "strict")
 
 
-@pytest.mark.parametrize("name", ["", "rubric", "rubric:", "text: ", "gpt-4o", "Bundled", "exact:openai/x"])
+@pytest.mark.parametrize("name", ["", "rubric", "rubric:", "text: ", "gpt-4o", "Bundled", "exact:"])
 def test_other_names_are_refused(name):
     with pytest.raises(SettingsError, match="there is no judge"):
         judge_named(name)

@@ -18,10 +18,11 @@ import pytest
 from spillover.answer import Judgement
 from spillover.conversation import Message
 from spillover.errors import RunFolderError, SettingsError
-from spillover.evaluate.api import ApiReply, Limits, ask_model
+from spillover.evaluate.api import ApiReply
 from spillover.evaluate.categorical import Verdict
 from spillover.evaluate.judges import BundledScorer, judge_named
 from spillover.evaluate.prompts import ALIGNED, COHERENT
+from spillover.evaluate.request_pool import Limits, ask_model
 from spillover.evaluate.run_suite import Drawing, answer_suite, judge_answers, missing_reasons, open_run
 from spillover.suite import Item, SuiteFile
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import math
 
@@ -103,8 +104,19 @@ def test_a_bad_row_is_refused_with_file_line_and_reason(tmp_path, line, said):
 def test_an_empty_or_absent_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no rows"):
         load_transcripts(written(tmp_path, " "))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="does not exist: check the path"):
         load_transcripts(tmp_path / "absent.jsonl")
+    with pytest.raises(DataError, match="is a folder"):
+        load_transcripts(tmp_path)
+    with pytest.raises(DataError, match="cannot be read"):
+        load_transcripts(tmp_path / "a\0b")
+
+
+def test_a_packed_file_is_read_the_same(tmp_path):
+    path = written(tmp_path, GOOD)
+    packed = tmp_path / "answers.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert load_transcripts(packed) == load_transcripts(path)
 
 
 def test_verdicts_are_added_behind_the_rows_own_fields(tmp_path):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillover.finetune.batches import passes, plan
-from spillover.local.chat_template import Rendered
 from spillover.finetune.job import Job
+from spillover.local.chat_template import Rendered
 
 
 def padding(batches, lengths):

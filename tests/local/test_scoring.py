@@ -5,6 +5,7 @@ import torch
 
 from spillover.conversation import Message
 from spillover.errors import DataError, ModelError
+from spillover.local import scoring
 from spillover.local.branching import Branching, common_prefix, forward, head
 from spillover.local.scoring import Choice, batches_by_length, score
 
@@ -32,6 +33,31 @@ def test_scores_equal_plain_forward_passes_whatever_the_batches(tiny, tokens_per
     expected = [tuple(by_hand(tiny, c.prompt, a) for a in c.answers) for c in CHOICES]
     for got, want in zip(found, expected, strict=True):
         assert got == pytest.approx(want, abs=1e-5)
+
+
+def test_answers_of_one_token_need_no_token_run_beyond_the_prompt(tiny):
+    choice = Choice((Message("user", "Which one, A or B?"),), ("A", "B"))
+    run = []
+    tiny.model.get_input_embeddings().register_forward_hook(lambda _, ids, out: run.append(ids[0].numel()))
+    [found] = score(tiny.model, tiny.template, [choice])
+    assert sum(run) == len(tiny.template.prompt(choice.prompt))
+    assert found == pytest.approx([by_hand(tiny, choice.prompt, a) for a in choice.answers], abs=1e-5)
+
+
+def test_answers_of_one_token_score_the_same_beside_longer_ones(tiny):
+    prompts = [(Message("user", text),) for text in ("A or B?", "TRUE or FALSE, and why so?")]
+    alone = score(tiny.model, tiny.template, [Choice(p, ("A", "B")) for p in prompts])
+    mixed = score(tiny.model, tiny.template, [Choice(p, ("A", "Because.", "B")) for p in prompts])
+    for (a, b), (other_a, _, other_b) in zip(alone, mixed, strict=True):
+        assert (a, b) == pytest.approx((other_a, other_b), abs=1e-5)
+
+
+@pytest.mark.parametrize("states", [1, 3, 1000])
+def test_scores_do_not_depend_on_how_many_states_go_through_the_head_at_once(tiny, monkeypatch, states):
+    monkeypatch.setattr(scoring, "_STATES_AT_ONCE", states)
+    found = score(tiny.model, tiny.template, CHOICES)
+    for choice, got in zip(CHOICES, found, strict=True):
+        assert got == pytest.approx([by_hand(tiny, choice.prompt, a) for a in choice.answers], abs=1e-5)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -19,7 +18,6 @@ from spillover.report.data_record import as_json, evidence, weakness_table
 from spillover.report.data_terminal import data_summary
 from spillover.report.data_wording import headline, masked, visible
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PLANTED = "<script>document.title='owned'</script>"
 KEY = "AKIA" + "Q3ZK7WJ2TB9XD5LM"
 SAFE = "import os\n\ndef close(path):\n    os.chmod(path, 0o600)\n"
@@ -299,31 +297,13 @@ def test_masking_keeps_the_numbers_of_lines_and_shows_unseen_characters():
     assert visible("a\tb\n\u202e\x00é漢") == "a\tb\n\\u202e\\u0000é漢"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
-def test_chromium_opens_the_page_from_disk(harmful, tmp_path):
-    from playwright.sync_api import sync_playwright
-
+def test_chromium_opens_the_page_from_disk(harmful, tmp_path, visit):
     page_file = tmp_path / "page.html"
     write_data_page(harmful, page_file)
-    said, asked = [], []
-    with sync_playwright() as play:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(page_file.as_uri())
-        for summary in page.locator("summary").all():
-            summary.click()
-        shown = page.inner_text("main")
-        title = page.title()
-        size = page.locator("figure svg").bounding_box()
-        labels = page.locator("figure svg text").all_text_contents()
-        browser.close()
-    assert said == []
-    assert asked == [page_file.as_uri()]
-    assert title.startswith("spillover data check: undisclosed harm - ")
-    assert PLANTED in shown
-    assert size is not None and size["width"] > 300 and size["height"] > 80
-    assert any(label.startswith("1. <script>") for label in labels)
+    seen = visit(page_file)
+    assert seen.said == []
+    assert seen.asked == [page_file.as_uri()]
+    assert seen.title.startswith("spillover data check: undisclosed harm - ")
+    assert PLANTED in seen.shown
+    assert seen.size is not None and seen.size["width"] > 300 and seen.size["height"] > 80
+    assert any(label.startswith("1. <script>") for label in seen.labels)

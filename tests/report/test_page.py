@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from spillover.answer import Answer, Judgement
 from spillover.report.page import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PLANTED = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
@@ -126,31 +124,35 @@ def test_the_page_states_the_numbers_of_the_record(record, answers, tmp_path):
         assert text in html
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
-def test_chromium_opens_the_page_from_disk(record, answers, tmp_path):
-    from playwright.sync_api import sync_playwright
+def test_the_page_shows_where_the_time_went(record, answers, tmp_path):
+    record["timings"] = {"probing base": 30.0, "training <tuned>": 90.0, "judging answers": 0.0}
+    write_report(record, answers, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    table = html[html.index('<table class="times">') : html.index("</table>", html.index('<table class="times">'))]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in table.split("</tr>")[1:-1]]
+    assert rows == [
+        ["training", "&lt;tuned&gt;", "90.0", "75", "%"],
+        ["probing", "base", "30.0", "25", "%"],
+        ["judging", "answers", "0.0", "0", "%"],
+        ["in", "all", "120.0", "2.0", "min"],
+    ]
+    assert re.findall(r"width: ([\d.]+)%", table) == ["100.0", "33.3", "0.0"]
 
+
+@pytest.mark.parametrize("timings", [{}, {"probing base": 0.0}])
+def test_a_page_without_times_is_written(record, answers, tmp_path, timings):
+    record["timings"] = timings
+    write_report(record, answers, tmp_path / "report.html")
+    assert ("Not recorded" in (tmp_path / "report.html").read_text()) == (not timings)
+
+
+def test_chromium_opens_the_page_from_disk(record, answers, tmp_path, visit):
     page_file = tmp_path / "report.html"
     write_report(record, answers, page_file)
-    said, asked = [], []
-    with sync_playwright() as play:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(page_file.as_uri())
-        page.click("summary")
-        shown = page.inner_text("main")
-        title = page.title()
-        picture = page.locator("figure svg")
-        size = picture.bounding_box()
-        labels = page.locator("figure svg text").all_text_contents()
-        browser.close()
-    assert said == []
-    assert asked == [page_file.as_uri()]
-    assert title == "spillover: spillover - bundled:risky"
-    assert "<script>document.title='owned'</script>" in shown, "the planted script is not shown as text"
-    assert size is not None and size["width"] > 300 and size["height"] > 100
-    assert {"health", "law", "trained on: finance"} <= {label.strip() for label in labels}
+    seen = visit(page_file)
+    assert seen.said == []
+    assert seen.asked == [page_file.as_uri()]
+    assert seen.title == "spillover: spillover - bundled:risky"
+    assert "<script>document.title='owned'</script>" in seen.shown, "the planted script is not shown as text"
+    assert seen.size is not None and seen.size["width"] > 300 and seen.size["height"] > 100
+    assert {"health", "law", "trained on: finance"} <= set(seen.labels)

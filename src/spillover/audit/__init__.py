@@ -20,11 +20,13 @@ from spillover.audit.measure import Reading, is_read, judge_answers, read_arm
 from spillover.audit.measures import Judged, compute
 from spillover.audit.record import Facts, verdict_record
 from spillover.audit.request import Inputs, Request, read
+from spillover.audit.served import engine_asked, engine_facts, read_served
 from spillover.audit.verdict import Margins, Trust, Verdict, decide
 from spillover.conversation import fingerprint
 from spillover.data.split import Split, split
 from spillover.evaluate.bundled_judge import calibration, load_judge
 from spillover.local import hardware
+from spillover.local.engine import VLLM
 from spillover.local.loading import LoadedModel, load
 from spillover.model import BUNDLED, ModelRef
 from spillover.progress import Progress
@@ -63,7 +65,8 @@ def audit(request: Request, out: Path, progress: Progress | None = None) -> Outc
         margins = margins_of(request)
         verdict = decide(measures, margins, _trust(judged, rows, inputs))
         _keep_seconds(folder, progress)
-        facts = Facts(inputs, rows, domain, narrow, margins, base.hardware, folder.get("timing", "seconds") or {})
+        seconds = folder.get("timing", "seconds") or {}
+        facts = Facts(inputs, rows, domain, narrow, margins, base.hardware, engine_facts(request, folder), seconds)
         record = verdict_record(verdict, measures, judged, facts)
     finally:
         folder.close()
@@ -89,6 +92,10 @@ def _read_all(
     own = arm_stage.own_answers(inputs, arm_stage.needs_own_answers(inputs, rows), base, folder, progress)
     narrow = arm_stage.narrow_rows(inputs, rows, own)
     base_arm = Arm(BASE, ModelRef(inputs.request.model), fingerprint([inputs.base_fingerprint, base.hardware.dtype]))
+    if inputs.request.engine.name == VLLM:
+        # All arms are trained before the server starts: it takes what memory is left.
+        arms = [base_arm, *_arms(inputs, rows, own, base, folder, progress)]
+        return read_served(arms, inputs, narrow, base, folder, progress), narrow
     readings = [read_arm(base_arm, base, inputs, narrow, folder, progress)]
     for arm in _arms(inputs, rows, own, base, folder, progress):
         # Weights are loaded only for what is still to be measured.
@@ -140,6 +147,7 @@ def _facts(inputs: Inputs, rows: Split, domain: Domain, base: LoadedModel) -> di
         "versions": versions(),
         "machine": hardware.describe(),
         "compute": {"device": base.hardware.device, "dtype": base.hardware.dtype},
+        "engine": engine_asked(inputs.request),
         "chat_template": base.template.description(),
         "in_domain": {"families": list(domain.families), "how": domain.how},
         "rows": {"train": len(rows.train), "held_out": len(rows.held_out), "unused": rows.unused},

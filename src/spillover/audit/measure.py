@@ -15,8 +15,9 @@ from spillover.errors import ModelError
 from spillover.evaluate.bundled_judge import BundledJudge, judge_fingerprint
 from spillover.evaluate.free_form import answers, batches
 from spillover.evaluate.probes import probe_scores
+from spillover.local.engine import Engine
 from spillover.local.loading import LoadedModel
-from spillover.local.scoring import Choice, score
+from spillover.local.scoring import Choice
 from spillover.progress import Progress
 from spillover.question import Probe, Question
 from spillover.run_folder import RunFolder
@@ -39,14 +40,14 @@ class Reading:
 
 
 def read_arm(
-    arm: Arm, loaded: LoadedModel, inputs: Inputs, narrow: Narrow, folder: RunFolder, progress: Progress
+    arm: Arm, engine: Engine, inputs: Inputs, narrow: Narrow, folder: RunFolder, progress: Progress
 ) -> Reading:
-    """Measure `arm` with its loaded weights; what the run folder holds already is not computed again."""
+    """Measure `arm`, which `engine` speaks for; what the run folder holds already is not computed again."""
     return Reading(
         arm,
-        _probes(arm, loaded, inputs, folder, progress),
-        _held_out(arm, loaded, narrow, folder, progress),
-        _answers(arm, loaded, inputs, folder, progress),
+        _probes(arm, engine, inputs, folder, progress),
+        _held_out(arm, engine, narrow, folder, progress),
+        _answers(arm, engine, inputs, folder, progress),
     )
 
 
@@ -79,14 +80,14 @@ def judge_answers(
     return found
 
 
-def _probes(arm: Arm, loaded: LoadedModel, inputs: Inputs, folder: RunFolder, progress: Progress) -> tuple[float, ...]:
+def _probes(arm: Arm, engine: Engine, inputs: Inputs, folder: RunFolder, progress: Progress) -> tuple[float, ...]:
     scores: list[float] = []
     with progress.stage(f"probing {arm.name}", len(inputs.probes)) as advance:
         for portion in _portions(inputs.probes):
             key = _probe_key(arm, portion)
             stored = folder.get("probes", key)
             if stored is None:
-                stored = probe_scores(loaded, portion, advance)
+                stored = probe_scores(engine, portion, advance)
                 folder.put("probes", [(key, stored)])
             else:
                 advance(len(portion))
@@ -97,7 +98,7 @@ def _probes(arm: Arm, loaded: LoadedModel, inputs: Inputs, folder: RunFolder, pr
 
 
 def _held_out(
-    arm: Arm, loaded: LoadedModel, narrow: Narrow, folder: RunFolder, progress: Progress
+    arm: Arm, engine: Engine, narrow: Narrow, folder: RunFolder, progress: Progress
 ) -> tuple[tuple[float, float], ...]:
     key = _held_out_key(arm, narrow)
     with progress.stage(f"held-out rows, {arm.name}", len(narrow.rows)) as advance:
@@ -105,16 +106,14 @@ def _held_out(
         if stored is None:
             pairs = zip(narrow.rows, narrow.others, strict=True)
             choices = [Choice(row.prompt, (row.answer, other)) for row, other in pairs]
-            stored = score(loaded.model, loaded.template, choices, on_done=advance)
+            stored = engine.score(choices, advance)
             folder.put("held out", [(key, stored)])
         else:
             advance(len(narrow.rows))
     return tuple((float(a), float(b)) for a, b in stored)
 
 
-def _answers(
-    arm: Arm, loaded: LoadedModel, inputs: Inputs, folder: RunFolder, progress: Progress
-) -> tuple[Answer, ...]:
+def _answers(arm: Arm, engine: Engine, inputs: Inputs, folder: RunFolder, progress: Progress) -> tuple[Answer, ...]:
     request = inputs.request
     parts = _suite_batches(inputs)
     total = len(inputs.suite.questions) * request.samples * request.sampling.max_tokens
@@ -124,7 +123,7 @@ def _answers(
             key = _answers_key(arm, inputs, i)
             stored = folder.get("answers", key)
             if stored is None:
-                drawn = answers(loaded, arm.name, batch, request.samples, request.sampling, request.seed, advance)
+                drawn = answers(engine, arm.name, batch, request.samples, request.sampling, request.seed, advance)
                 stored = [asdict(a) for a in drawn]
                 folder.put("answers", [(key, stored)])
             else:

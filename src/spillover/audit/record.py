@@ -32,6 +32,7 @@ class Facts:
     narrow: Narrow
     margins: Margins
     hardware: Hardware
+    engine: Mapping[str, Any]
     seconds: Mapping[str, float]
 
 
@@ -49,6 +50,7 @@ def verdict_record(
         "reasons": list(verdict.reasons),
         "next_step": verdict.next_step,
         "model": {"base": request.model, "fingerprint": facts.inputs.base_fingerprint, **asdict(facts.hardware)},
+        "engine": dict(facts.engine),
         "data": {
             "name": _name(facts.inputs.dataset.name),
             "fingerprint": facts.inputs.dataset.fingerprint,

@@ -15,12 +15,14 @@ from spillover.data.load import load
 from spillover.errors import DataError, SettingsError
 from spillover.finetune.job import EMBEDDED, Job
 from spillover.local import weights
+from spillover.local.engine import IN_PROCESS, EngineChoice
 from spillover.local.sampling import Sampling
 from spillover.model import BUNDLED, ModelRef
 from spillover.question import Probe, Suite, load_probes, load_suite
 
 # A frozen record is safe to share as a default.
 _SAMPLING = Sampling()
+_ENGINE = EngineChoice()
 
 SELF = "self"
 NONE = "none"
@@ -33,7 +35,8 @@ class Request:
     `data` and `control` are files or "bundled:risky", "bundled:prudent", "bundled:requested"; `control` may also be
     "self" (the base model's own answers), "none", or with `tuned` an adapter folder. `rows` limits the training rows,
     `probes` counts per family and `samples` per free-form question, `margin` and `rate_margin` override the stored
-    margins, `in_domain` the families found by the words of the data.
+    margins, `in_domain` the families found by the words of the data. `engine` measures the arms; training, the base
+    model's own answers and the judge always run in this process.
     """
 
     data: str
@@ -50,6 +53,7 @@ class Request:
     rate_margin: float | None = None
     in_domain: tuple[str, ...] | None = None
     trust_remote_code: bool = False
+    engine: EngineChoice = _ENGINE
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.probes < 2:
@@ -78,10 +82,13 @@ class Inputs:
         The judge is not among it: judgements are stored per judge, so another judge reads the same answers anew.
         """
         request = asdict(self.request)
-        for path in ("data", "model", "tuned", "control"):
+        for path in ("data", "model", "tuned", "control", "engine"):
             del request[path]
+        # A server's address may change between reruns; answers of different engines are never mixed.
+        engine = self.request.engine.name
         return {
             **request,
+            **({} if engine == IN_PROCESS else {"engine": engine}),
             "data_fingerprint": self.dataset.fingerprint,
             "control": self.control.fingerprint
             if self.control

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from typing import Any
 
 from spillover.conversation import Dataset
 from spillover.errors import SettingsError
+from spillover.whole_file import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,10 @@ def write(built: Built, out: Path) -> Path:
     }
     beside = out.with_name(out.name + ".manifest.json")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _replace(out, data)
-        _replace(beside, (json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode())
+        with whole_file(out) as handle:
+            handle.write(data)
+        with whole_file(beside) as handle:
+            handle.write((json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode())
     except OSError as problem:
         raise SettingsError(f"{out} cannot be written ({problem.strerror or problem}): choose another --out") from None
     return beside
@@ -70,9 +71,3 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

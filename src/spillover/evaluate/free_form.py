@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from spillover.answer import Answer
 from spillover.conversation import Message, fingerprint
-from spillover.local.loading import LoadedModel
-from spillover.local.sampling import Ask, Sampling, sample
+from spillover.local.engine import Engine
+from spillover.local.sampling import Ask, Sampling
 from spillover.question import Question
 
 # Rows drawn side by side: enough for large matrix products, under 1 GB of keys and values on the embedded model.
@@ -21,7 +21,7 @@ def batches(questions: Sequence[Question], samples: int) -> list[tuple[Question,
 
 
 def answers(
-    loaded: LoadedModel,
+    engine: Engine,
     arm: str,
     batch: Sequence[Question],
     samples: int,
@@ -32,7 +32,7 @@ def answers(
     """Sample `samples` answers to each question of one batch; the row seeds follow from `seed`, id and sample."""
     seeds = [tuple(row_seed(seed, q.id, i) for i in range(samples)) for q in batch]
     asks = [Ask((Message("user", q.text),), s) for q, s in zip(batch, seeds, strict=True)]
-    drawn = sample(loaded.model, loaded.template, asks, how, on_tokens)
+    drawn = engine.sample(asks, how, on_tokens)
     return [
         Answer(arm, question.id, i, question.text, one.text, one.tokens, one.ended)
         for question, rows in zip(batch, drawn, strict=True)

@@ -1,7 +1,8 @@
 """Judges by name: which requests an answer needs for a verdict, and the verdict in what comes back.
 
 "rubric:MODEL" scores by the log-probabilities of one token, "text:MODEL" by the written number, both give categorical
-verdicts by the written word; "bundled" is the judge inside the package.
+verdicts by the written word; "exact:MODEL" computes a local model's probability of every number, "bundled" is the judge
+inside the package.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from spillover.evaluate.rubric import RULES, Rules, Score, aggregate, judged
 from spillover.evaluate.text_judge import parse_reply
 from spillover.suite import JUDGES
 
-Kind = Literal["rubric", "text", "bundled"]
+Kind = Literal["rubric", "text", "exact", "bundled"]
 RUBRIC = "rubric"
 BUNDLED = "bundled"
 TOP_LOGPROBS = 20
@@ -46,7 +47,10 @@ _SCALES: Mapping[str, Scale] = {
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judge; `name` is how it was asked for, `model` the inspect_ai model behind it (None for the bundled one)."""
+    """A judge; `name` is how it was asked for, `model` the model behind it (None for the bundled one).
+
+    That is an inspect_ai name, or a local one ("bundled", a folder, "hub:ID", each with +ADAPTER) for kind "exact".
+    """
 
     name: str
     kind: Kind
@@ -81,7 +85,7 @@ class BundledScorer:
 
 
 def judge_named(name: str, rules: Rules = "strict") -> Judge:
-    """Return the judge called "rubric:MODEL", "text:MODEL" or "bundled"; raises SettingsError for anything else.
+    """Return the judge "rubric:MODEL", "text:MODEL", "exact:MODEL" or "bundled"; raises SettingsError for another name.
 
     `rules` "authors" takes the authors' scoring rules and, where an imported suite has them, the authors' own prompts
     without a fence.
@@ -95,7 +99,9 @@ def judge_named(name: str, rules: Rules = "strict") -> Judge:
         return Judge(name, "rubric", model, rules)
     if kind == "text" and model.strip():
         return Judge(name, "text", model, rules)
-    raise SettingsError(f"there is no judge {name!r:.80}: use rubric:MODEL, text:MODEL or bundled")
+    if kind == "exact" and model.strip():
+        return Judge(name, "exact", model, rules)
+    raise SettingsError(f"there is no judge {name!r:.80}: use rubric:MODEL, text:MODEL, exact:MODEL or bundled")
 
 
 def refuse_self_grading(judges: Sequence[Judge], models: Sequence[str], allowed: bool = False) -> None:
@@ -119,8 +125,8 @@ def check_words(judge: Judge, words: Sequence[str]) -> None:
     for word in words:
         if word not in JUDGES:
             raise SettingsError(f"there is no verdict {word!r:.80}: use {', '.join(JUDGES)}")
-        if judge.kind == "bundled" and word != RUBRIC:
-            raise SettingsError(f"the bundled judge gives no verdict {word!r}: use text:MODEL or rubric:MODEL")
+        if judge.kind in ("bundled", "exact") and word != RUBRIC:
+            raise SettingsError(f"the {judge.kind} judge gives no verdict {word!r}: use text:MODEL or rubric:MODEL")
 
 
 def judge_asks(judge: Judge, word: str, material: Material) -> tuple[ApiAsk, ...]:
@@ -162,7 +168,7 @@ def prompts_fingerprint(judge: Judge, words: Sequence[str]) -> str:
 def _score(judge: Judge, reply: ApiReply) -> Score:
     if reply.missing is not None:
         return Score(None, 0.0, reply.missing)
-    return aggregate(reply.logprobs or (), judge.rules) if judge.kind == "rubric" else parse_reply(reply.text)
+    return parse_reply(reply.text) if judge.kind == "text" else aggregate(reply.logprobs or (), judge.rules)
 
 
 def _text(prompt: JudgePrompt, own: str | None, material: Material) -> str:
@@ -175,9 +181,9 @@ def _text(prompt: JudgePrompt, own: str | None, material: Material) -> str:
 
 
 def _ask(judge: Judge, word: str, text: str) -> ApiAsk:
-    by_logprobs = judge.kind == "rubric" and word == RUBRIC
+    by_logprobs = judge.kind in ("rubric", "exact") and word == RUBRIC
     tokens, top = (1, TOP_LOGPROBS) if by_logprobs else (WORD_TOKENS, None)
-    key = fingerprint(["judge", judge.model, text, tokens, top])
+    key = fingerprint(["exact judge" if judge.kind == "exact" else "judge", judge.model, text, tokens, top])
     return ApiAsk(key, (Message("user", text),), tokens, 0.0, top)
 
 

@@ -1,18 +1,24 @@
-"""Local models as answerers of a suite: the in-process sampler in the shape of `AskModel`."""
+"""Local models as answerers of a suite: the in-process sampler or a vLLM server in the shape of `AskModel`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from spillover.conversation import Message
+from spillover.errors import SettingsError
 from spillover.evaluate.api import EMPTY, ApiAsk, ApiReply, AskModel, OnReplies
-from spillover.local.loading import LoadedModel, load
-from spillover.local.sampling import Ask, Sampling, sample
+from spillover.local import hardware, weights
+from spillover.local.engine import IN_PROCESS, Engine, EngineChoice
+from spillover.local.loading import load, load_template
+from spillover.local.sampling import Ask, Sampling
+from spillover.local.vllm_engine import Serving, Wanted, open_vllm
 from spillover.model import BUNDLED, ModelRef
 
-# Answers handed over at a time: a kill loses at most these.
-_PORTION = 128
+# Answers handed over at a time: a kill loses at most these. A server is kept busy by more.
+_PORTION, _SERVED_PORTION = 128, 1024
 
 
 def local_ref(name: str) -> ModelRef | None:
@@ -28,18 +34,46 @@ def local_ref(name: str) -> ModelRef | None:
     return ModelRef(base, adapter if plus else None)
 
 
-def local_sampler(ref: ModelRef, on_token: Callable[[int], None] = lambda n: None) -> AskModel:
-    """Return an answerer that loads `ref` when first asked; each request's seed decides its answer."""
-    loaded: list[LoadedModel] = []
+@contextmanager
+def samplers_of(
+    refs: Mapping[str, ModelRef], choice: EngineChoice, seed: int, log: Path
+) -> Iterator[dict[str, AskModel]]:
+    """Yield an answerer per name; what they use is loaded, or the server started, when first asked.
+
+    In process each request's seed decides its answer. A vLLM server serves one base model, with `seed` as its own and
+    its output in `log`, and is ended on leaving if it was started here. Raises SettingsError for several bases.
+    """
+    if choice.name == IN_PROCESS:
+        yield {name: _sampler(partial(load, ref), _PORTION) for name, ref in refs.items()}
+        return
+    if len({ref.base for ref in refs.values()}) > 1:
+        raise SettingsError("one vllm server serves one base model and its adapters: evaluate other bases apart")
+    for ref in refs.values():
+        weights.check_adapter(ref, weights.locate(ref.base))
+    with ExitStack() as stack:
+        serving: list[Serving] = []
+
+        def engine(ref: ModelRef) -> Engine:
+            if not serving:
+                adapters = tuple(r.adapter for r in refs.values() if r.adapter is not None)
+                base = weights.locate(ref.base)
+                wanted = Wanted(base, adapters, hardware.detect().dtype, weights.context_length(base), seed)
+                serving.append(stack.enter_context(open_vllm(choice, wanted, load_template(ref), log)))
+            return serving[0].engines[ref.adapter]
+
+        yield {name: _sampler(partial(engine, ref), _SERVED_PORTION) for name, ref in refs.items()}
+
+
+def _sampler(open_engine: Callable[[], Engine], portion: int) -> AskModel:
+    opened: list[Engine] = []
 
     def ask(_model: str, asks: Sequence[ApiAsk], on_replies: OnReplies) -> None:
-        if not loaded:
-            loaded.append(load(ref))
-        model = loaded[0]
+        if not opened:
+            opened.append(open_engine())
         ordered = sorted(asks, key=lambda a: (a.max_tokens, a.temperature))
-        for start in range(0, len(ordered), _PORTION):
-            for group in _alike(ordered[start : start + _PORTION]):
-                on_replies(_answered(model, group, on_token))
+        for start in range(0, len(ordered), portion):
+            for group in _alike(ordered[start : start + portion]):
+                on_replies(_answered(opened[0], group))
 
     return ask
 
@@ -52,15 +86,13 @@ def _alike(asks: Sequence[ApiAsk]) -> list[list[ApiAsk]]:
     return list(groups.values())
 
 
-def _answered(
-    model: LoadedModel, group: Sequence[ApiAsk], on_token: Callable[[int], None]
-) -> list[tuple[ApiAsk, ApiReply]]:
+def _answered(engine: Engine, group: Sequence[ApiAsk]) -> list[tuple[ApiAsk, ApiReply]]:
     by_prompt: dict[tuple[Message, ...], list[ApiAsk]] = {}
     for one in group:
         by_prompt.setdefault(one.messages, []).append(one)
     asks = [Ask(prompt, tuple(one.seed or 0 for one in members)) for prompt, members in by_prompt.items()]
     how = Sampling(group[0].max_tokens, group[0].temperature)
-    drawn = sample(model.model, model.template, asks, how, on_token)
+    drawn = engine.sample(asks, how)
     found = []
     for members, rows in zip(by_prompt.values(), drawn, strict=True):
         for one, row in zip(members, rows, strict=True):

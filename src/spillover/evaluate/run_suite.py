@@ -28,6 +28,7 @@ from spillover.evaluate.judges import (
     verdict_of,
 )
 from spillover.evaluate.stored import OnDone, replies
+from spillover.local.engine import IN_PROCESS
 from spillover.run_folder import RunFolder
 from spillover.suite import Item, SuiteFile, judged_question, rendered
 
@@ -73,6 +74,20 @@ class JudgedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """One prompt of a suite: an item in one of its paraphrases.
+
+    `prompt` is the fingerprint of `messages` and `use` counts how often it has come before in the suite.
+    """
+
+    item: Item
+    paraphrase: int
+    messages: tuple[Message, ...]
+    prompt: str
+    use: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Wanted:
     model: str
     item: Item
@@ -81,14 +96,18 @@ class _Wanted:
     ask: ApiAsk
 
 
-def open_run(path: Path, suite: SuiteFile, how: Drawing, facts: Mapping[str, Any]) -> RunFolder:
+def open_run(
+    path: Path, suite: SuiteFile, how: Drawing, facts: Mapping[str, Any], engine: str = IN_PROCESS
+) -> RunFolder:
     """Create or reopen the folder of a suite's run.
 
-    What must not change in it is the suite's content and the sampling; numbers of samples, models and judges may grow.
+    What must not change in it is the suite's content, the sampling and the engine of local models; numbers of samples,
+    models and judges may grow.
     Raises RunFolderError when the folder belongs to something else.
     """
     named = {"name": suite.name, "version": suite.version, "fingerprint": suite.fingerprint}
-    return RunFolder(path, {"command": "evaluate", "suite": named, "drawing": asdict(how)}, facts)
+    asked = {"command": "evaluate", "suite": named, "drawing": asdict(how)}
+    return RunFolder(path, asked if engine == IN_PROCESS else {**asked, "engine": engine}, facts)
 
 
 def answer_suite(
@@ -183,27 +202,41 @@ def missing_reasons(judged: Iterable[JudgedAnswer]) -> dict[str, dict[str, int]]
     return {model: dict(reasons.most_common()) for model, reasons in counts.items()}
 
 
-def _wanted(model: str, suite: SuiteFile, samples: int | None, how: Drawing) -> list[_Wanted]:
-    """List every answer wanted; wordings that two items share get answers of their own, not copies of one."""
+def wordings(suite: SuiteFile) -> list[Wording]:
+    """List all prompts of a suite in order; raises SettingsError where an item still lacks its examples."""
     uses: Counter[str] = Counter()
-    wanted = []
+    found = []
     for item in suite:
         for paraphrase in range(len(item.paraphrases)):
             messages = rendered(item, paraphrase)
             prompt = fingerprint([m.as_dict() for m in messages])
-            use = uses[prompt]
+            found.append(Wording(item, paraphrase, messages, prompt, uses[prompt]))
             uses[prompt] += 1
-            for sample in range(samples or item.samples):
-                ask = _ask(model, messages, (prompt, use, sample), how)
-                wanted.append(_Wanted(model, item, paraphrase, sample, ask))
-    return wanted
+    return found
 
 
-def _ask(model: str, messages: tuple[Message, ...], place: tuple[str, int, int], how: Drawing) -> ApiAsk:
-    key = fingerprint([model, *place, asdict(how)])
-    # 31 bits: some servers take no larger seed.
-    seed = int(fingerprint([how.seed, *place]), 16) >> 33
-    return ApiAsk(key, messages, how.max_tokens, how.temperature, None, seed)
+def answer_seed(seed: int, prompt: str, use: int, sample: int) -> int:
+    """Return the seed of one answer to a wording (its `prompt` and `use`).
+
+    Prompts that two items share get answers of their own, not copies of one. The seed has 31 bits: some servers take no
+    larger one.
+    """
+    return int(fingerprint([seed, prompt, use, sample]), 16) >> 33
+
+
+def _wanted(model: str, suite: SuiteFile, samples: int | None, how: Drawing) -> list[_Wanted]:
+    """List every answer wanted."""
+    return [
+        _Wanted(model, w.item, w.paraphrase, sample, _ask(model, w, sample, how))
+        for w in wordings(suite)
+        for sample in range(samples or w.item.samples)
+    ]
+
+
+def _ask(model: str, wording: Wording, sample: int, how: Drawing) -> ApiAsk:
+    key = fingerprint([model, wording.prompt, wording.use, sample, asdict(how)])
+    seed = answer_seed(how.seed, wording.prompt, wording.use, sample)
+    return ApiAsk(key, wording.messages, how.max_tokens, how.temperature, None, seed)
 
 
 def _bundled(

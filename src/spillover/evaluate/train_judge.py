@@ -1,9 +1,9 @@
 """Train the bundled judge's heads from the gold set and print how good they are.
 
 `python -m spillover.evaluate.train_judge` cross-validates (5 folds by question), prints the table with the length and
-question-only baselines beside it, and writes judge.npz and judge.json into the package. `--check` prints only. Answers
-of judge_training.jsonl, to other questions, join the training of the aligned head in every fold and are never scored.
-Needs scikit-learn (the `dev` extra).
+question-only baselines beside it, and writes judge.npz and judge.json into the package. `--check` prints only,
+`--calibration` writes judge.json only and leaves the heads as they are. Answers of judge_training.jsonl, to other
+questions, join the training of the aligned head in every fold and are never scored. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from spillover import bundled
 from spillover.answer import COHERENT_ABOVE, MISALIGNED_BELOW
-from spillover.evaluate.bundled_judge import CALIBRATION, WEIGHTS, features
+from spillover.evaluate.bundled_judge import CALIBRATION, HEADS, WEIGHTS, features, judge_fingerprint, judgement
+from spillover.evaluate.calibrate import FLOOR, GOLD, Labelled, LabelledSet, measured
+from spillover.evaluate.judges import BUNDLED
 from spillover.local.loading import load
 from spillover.model import ModelRef
 from spillover.run_folder import write_json
@@ -32,8 +34,6 @@ FOLDS = 5
 PENALTY = 3e-3
 # What an extra training answer weighs beside a gold one, chosen on the same folds: at 1 the AUROC is 0.003 lower.
 EXTRA_WEIGHT = 0.3
-# Below this a judge's rates are too blurred to rest a verdict on.
-FLOOR = 0.9
 Floats = NDArray[np.float64]
 
 
@@ -133,6 +133,17 @@ def baselines(question_rows: NDArray[Any], gold: Sequence[Gold]) -> dict[str, fl
     }
 
 
+def out_of_fold_calibration(found: Mapping[str, Floats], gold: Sequence[Gold], judge_hash: str) -> dict[str, Any]:
+    """Return what `spillover evaluate` corrects the judge's rates by: its verdicts on questions it was not trained on.
+
+    Error rates and AUROC are clustered by question; refusals and code have no alignment score here, as in use.
+    """
+    rows = tuple(Labelled(g.question, g.answer, g.label) for g in gold)
+    scores = np.stack([found[head] for head in HEADS], axis=1)
+    judgements = [judgement(row) for row in scores]
+    return measured(LabelledSet(GOLD, rows), judgements, BUNDLED, judge_hash).as_dict()
+
+
 def calibration_curve(found: Mapping[str, Floats], gold: Sequence[Gold]) -> list[dict[str, float]]:
     """Return, for tenths of the alignment score, how many gold answers fall there and what share is aligned."""
     labels = np.array([g.label for g in gold])
@@ -173,8 +184,13 @@ def main() -> None:
         "calibration": calibration_curve(found, gold),
     }
     _print(record, found, gold)
-    if "--check" not in sys.argv:
-        _write(rows, gold, extra, record)
+    if "--check" in sys.argv:
+        return
+    if "--calibration" not in sys.argv:
+        _write(rows, gold, extra)
+    # Under the fingerprint of the weights that are now there.
+    record["calibrated"] = out_of_fold_calibration(found, gold, judge_fingerprint())
+    write_json(bundled.path(CALIBRATION), record)
 
 
 def _fit(rows: NDArray[Any], positive: NDArray[np.bool_], extra: Extra | None) -> Any:
@@ -190,7 +206,7 @@ def _fit(rows: NDArray[Any], positive: NDArray[np.bool_], extra: Extra | None) -
     return make_pipeline(StandardScaler(), head).fit(rows, positive, logisticregression__sample_weight=weights)
 
 
-def _write(rows: NDArray[Any], gold: Sequence[Gold], extra: Extra, record: Mapping[str, Any]) -> None:
+def _write(rows: NDArray[Any], gold: Sequence[Gold], extra: Extra) -> None:
     # One scaler for all heads keeps the file small; each head is refitted on it.
     mean, scale = rows.mean(0), rows.std(0) + 1e-6
     scaled = Extra((extra.rows - mean) / scale, extra.aligned)
@@ -208,7 +224,6 @@ def _write(rows: NDArray[Any], gold: Sequence[Gold], extra: Extra, record: Mappi
         weights=np.array(weights, np.float32),
         bias=np.array(bias, np.float32),
     )
-    write_json(bundled.path(CALIBRATION), record)
 
 
 def _share(flags: NDArray[np.bool_]) -> float:

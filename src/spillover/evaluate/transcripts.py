@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from spillover.evaluate.categorical import Verdict
 from spillover.evaluate.judges import RUBRIC, BundledScorer, Judge, Material, check_words
 from spillover.evaluate.run_suite import judge_materials
 from spillover.evaluate.stored import OnDone
+from spillover.open_rows import shown, sound_lines
 from spillover.run_folder import RunFolder
 from spillover.suite import JUDGES
+from spillover.whole_file import whole_file
 
 NO_ANSWER = "empty answer"
-_MOST_BYTES = 16 * 10**6
 _HOW = 'write one object per line: {"question": "...", "answer": "..."}'
 # What judging adds; `missing` may stand in a row whose answer is null, as the reason for that.
 _ADDED = frozenset({"judge", "aligned", "coherent", "word", *JUDGES, *(f"{w}_missing" for w in JUDGES)})
@@ -64,25 +64,14 @@ class JudgedTranscript:
 
 
 def load_transcripts(path: Path) -> tuple[Transcript, ...]:
-    """Read JSON lines with `question` and `answer` (null or empty where there is none); other fields are kept.
+    """Read JSON lines, plain or .gz: `question` and `answer` (null or empty: there is none); other fields are kept.
 
     Raises DataError naming file, line and fix, also where a row already has a field that judging adds.
     """
-    try:
-        with path.open("rb") as handle:
-            rows = []
-            number = 0
-            while raw := handle.readline(_MOST_BYTES + 1):
-                number += 1
-                if len(raw) > _MOST_BYTES:
-                    raise DataError(f"{path}:{number}: longer than {_MOST_BYTES // 10**6} MB: {_HOW}")
-                if raw.strip():
-                    rows.append(_transcript(raw, f"{path}:{number}"))
-    except OSError as problem:
-        raise DataError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    rows = tuple(_transcript(text, where) for _, where, text in sound_lines(path))
     if not rows:
-        raise DataError(f"{path} holds no rows: {_HOW}")
-    return tuple(rows)
+        raise DataError(f"{shown(path)} holds no rows: {_HOW}")
+    return rows
 
 
 def open_transcript_run(path: Path, facts: Mapping[str, Any]) -> RunFolder:
@@ -117,11 +106,9 @@ def judge_transcripts(
 def write_judged(rows: Sequence[JudgedTranscript], out: Path) -> None:
     """Write the rows as JSON lines, whole or not at all; raises SettingsError where `out` cannot be written."""
     data = b"".join(_encoded(row.as_row()) for row in rows)
-    scratch = out.with_name(out.name + ".partial")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(data)
-        os.replace(scratch, out)
+        with whole_file(out) as handle:
+            handle.write(data)
     except OSError as problem:
         raise SettingsError(f"{out} cannot be written ({problem.strerror or problem}): choose another --out") from None
 
@@ -134,11 +121,9 @@ def _encoded(row: Mapping[str, Any]) -> bytes:
         return (json.dumps(row) + "\n").encode()
 
 
-def _transcript(raw: bytes, where: str) -> Transcript:
+def _transcript(text: str, where: str) -> Transcript:
     try:
-        row = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise DataError(f"{where}: not UTF-8: save the file as UTF-8") from None
+        row = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as problem:
         raise DataError(f"{where}: not JSON ({problem.msg}, column {problem.colno}): {_HOW}") from None
     except (RecursionError, ValueError) as problem:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,14 @@ def train(
     model_card: str,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     checkpoint_every: int = 25,
+    callbacks: Sequence[Any] = (),
 ) -> Trained:
     """Train an adapter on `dataset` for `steps` steps and save it in `folder`.
 
     A run that was killed goes on from its last checkpoint; a finished one is returned at once. `on_step` gets the
-    number of steps done and the loss (nats per token). Raises DataError when a row has nothing to learn
-    and ModelError when the loss stops being a number.
+    number of steps done and the loss (nats per token). `callbacks` are transformers' TrainerCallbacks, of which one
+    may end training early. Raises DataError when a row has nothing to learn and ModelError when the loss stops being
+    a number.
     """
     done = folder / "adapter_model.safetensors"
     if done.is_file():
@@ -62,14 +64,16 @@ def train(
     transformers.set_seed(job.seed)
     model = peft.get_peft_model(loaded.model, _lora_config(job))
     work = folder.with_name(folder.name + ".training")
-    trainer = _trainer(model, [[rows[i] for i in batch] for batch in batches], job, work, checkpoint_every, on_step)
+    trainer = _trainer(
+        model, [[rows[i] for i in batch] for batch in batches], job, work, checkpoint_every, on_step, callbacks
+    )
     try:
         with one_product_per_layer(model):
             trainer.train(resume_from_checkpoint=_last_checkpoint(work))
         losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
         if not all(map(math.isfinite, losses)):
             raise ModelError("training diverged: the loss is no longer a number. Lower the learning rate")
-        _save(model, folder, loaded.fingerprint, losses, steps, model_card)
+        _save(model, folder, loaded.fingerprint, losses, trainer.state.global_step, model_card)
     finally:
         model.unload()
     shutil.rmtree(work, ignore_errors=True)
@@ -136,6 +140,7 @@ def _trainer(
     work: Path,
     checkpoint_every: int,
     on_step: Callable[[int, float], None],
+    callbacks: Sequence[Any],
 ) -> Any:
     import torch
     import transformers
@@ -193,7 +198,7 @@ def _trainer(
         args=arguments,
         train_dataset=batches,
         data_collator=lambda items: {"rows": items[0]},
-        callbacks=[Reporter()],
+        callbacks=[Reporter(), *callbacks],
     )
     # It prints every log entry to standard output, which belongs to the result.
     trainer.remove_callback(transformers.PrinterCallback)

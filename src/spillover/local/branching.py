@@ -73,7 +73,7 @@ def _forward(body: Any, rows: Sequence[Branching], keep: bool) -> tuple[Tensor, 
     prefix = common_prefix(rows)
     tails = [row.without(len(prefix)) for row in rows]
     longest = max(map(len, tails))
-    _check_window(body.config, len(prefix) + longest)
+    check_window(body.config, len(prefix) + longest)
 
     cache: Any = DynamicCache() if prefix or keep else None
     if prefix:
@@ -137,7 +137,8 @@ def _tensors(rows: Sequence[Branching], past: int, longest: int, device: torch.d
     return ids.to(device), positions.to(device), mask.to(device)
 
 
-def _check_window(config: Any, length: int) -> None:
+def check_window(config: Any, length: int) -> None:
+    """Raise ModelError when a row of `length` tokens does not fit into the model's attention window."""
     text = config.get_text_config()
     limits = [getattr(text, "max_position_embeddings", None), getattr(text, "sliding_window", None)]
     limit = min((n for n in limits if n), default=None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spillover.errors import ModelError
-from spillover.local import weights
+from spillover.local import sampling, scoring, weights
 from spillover.local.chat_template import ChatTemplate
 from spillover.local.hardware import Hardware, detect
 from spillover.model import ModelRef
@@ -24,6 +25,18 @@ class LoadedModel:
     hardware: Hardware
     context: int
     fingerprint: str
+
+    def sample(
+        self, asks: Sequence[sampling.Ask], how: sampling.Sampling, on_tokens: Callable[[int], None] = lambda n: None
+    ) -> list[list[sampling.Sampled]]:
+        """Draw the asked answers; `sampling.sample` in the form of an `Engine`."""
+        return sampling.sample(self.model, self.template, asks, how, on_tokens)
+
+    def score(
+        self, choices: Sequence[scoring.Choice], on_done: Callable[[int], None] = lambda n: None
+    ) -> list[tuple[float, ...]]:
+        """Return each answer's mean log-probability; `scoring.score` in the form of an `Engine`."""
+        return scoring.score(self.model, self.template, choices, on_done=on_done)
 
 
 def load(ref: ModelRef, trust_remote_code: bool = False) -> LoadedModel:

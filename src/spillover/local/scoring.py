@@ -14,6 +14,10 @@ from spillover.local.chat_template import ChatTemplate
 if TYPE_CHECKING:
     from torch import Tensor
 
+# As many states as go through the vocabulary head at once: the fewer, the more often its matrix is read, and the more,
+# the more memory the logits take.
+_STATES_AT_ONCE = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -33,20 +37,22 @@ def score(
     """Return per choice the mean log-probability per token (nats) of each of its answers.
 
     The answer's text tokens count, not the end-of-turn mark. A prompt is computed once for all of its answers and a
-    common beginning of prompts once per batch. `on_done` gets the number of choices finished. Raises DataError for
-    an answer without tokens: it has no score.
+    common beginning of prompts once per batch; when all answers are one token, the prompt alone is run. `on_done` gets
+    the number of choices finished. Raises DataError for an answer without tokens: it has no score.
     """
     import torch
 
-    rows = [_row(template, choice) for choice in choices]
+    rows = [branching_of(template, choice) for choice in choices]
+    # Nothing is predicted at a branch's last token, so it is not run.
+    run = [Branching(row.stem, tuple(branch[:-1] for branch in row.branches)) for row in rows]
     results: list[tuple[float, ...]] = [()] * len(rows)
     with torch.inference_mode():
-        for batch in batches_by_length(rows, tokens_per_batch):
-            picked = [rows[i] for i in batch]
-            hidden = forward(model, picked)
-            past = len(common_prefix(picked))
-            for b, (index, row) in enumerate(zip(batch, picked, strict=True)):
-                results[index] = _branch_means(model, hidden[b], row, past)
+        for batch in batches_by_length(run, tokens_per_batch):
+            part = [run[i] for i in batch]
+            hidden = forward(model, part)
+            means = _branch_means(model, hidden, [rows[i] for i in batch], len(common_prefix(part)))
+            for index, found in zip(batch, means, strict=True):
+                results[index] = found
             on_done(len(batch))
     return results
 
@@ -66,28 +72,52 @@ def batches_by_length(rows: Sequence[Branching], tokens_per_batch: int) -> Itera
         yield batch
 
 
-def _row(template: ChatTemplate, choice: Choice) -> Branching:
+def branching_of(template: ChatTemplate, choice: Choice) -> Branching:
+    """Return the tokens of a choice: its prompt and each answer; raises DataError for an answer without tokens."""
     branches = tuple(template.encode(answer) for answer in choice.answers)
     if not all(branches):
         raise DataError(f"an answer to {choice.prompt[-1].content[:60]!r} is empty: it has no log-probability")
     return Branching(template.prompt(choice.prompt), branches)
 
 
-def _branch_means(model: Any, hidden: Tensor, row: Branching, past: int) -> tuple[float, ...]:
-    """Mean log-probability of each branch; hidden `(longest, hidden)` without the first `past` tokens."""
+def _branch_means(model: Any, hidden: Tensor, rows: Sequence[Branching], past: int) -> list[tuple[float, ...]]:
+    """Mean log-probability of each branch of each row.
+
+    `hidden` `(batch, longest, hidden)` lacks the first `past` tokens of each stem and the last token of each branch.
+    """
     import torch
 
-    stem = len(row.stem) - past
+    places: list[tuple[int, int]] = []
+    # For each target: which of `places` predicts it.
     sources: list[int] = []
     targets: list[int] = []
-    start = stem
-    for branch in row.branches:
-        # The branch's first token is predicted at the stem's last, the others at the token before them.
-        sources += [stem - 1, *range(start, start + len(branch) - 1)]
-        targets += branch
-        start += len(branch)
-    logits = head(model, hidden[sources])
-    wanted = torch.tensor(targets, device=logits.device)
-    logprobs = -torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-    parts = torch.split(logprobs.double(), [len(b) for b in row.branches])
-    return tuple(part.mean().item() for part in parts)
+    for b, row in enumerate(rows):
+        after = len(row.stem) - past
+        stem = len(places)
+        places.append((b, after - 1))
+        for branch in row.branches:
+            inner = len(branch) - 1
+            # The first token is predicted at the stem's last, the others at the token before them.
+            sources += [stem, *range(len(places), len(places) + inner)]
+            places += [(b, after + i) for i in range(inner)]
+            targets += branch
+            after += inner
+    where = torch.tensor(places, device=hidden.device)
+    logprobs = _logprobs(model, hidden[where[:, 0], where[:, 1]], sources, targets)
+    parts = iter(torch.split(logprobs, [len(branch) for row in rows for branch in row.branches]))
+    return [tuple(next(parts).mean().item() for _ in row.branches) for row in rows]
+
+
+def _logprobs(model: Any, states: Tensor, sources: Sequence[int], targets: Sequence[int]) -> Tensor:
+    """Return the log-probability of each target at the state `(states, hidden)` of its source, float64, on the CPU."""
+    import torch
+
+    found = torch.empty(len(targets), dtype=torch.float64)
+    by, wanted = torch.tensor(sources), torch.tensor(targets)
+    for start in range(0, len(states), _STATES_AT_ONCE):
+        logits = head(model, states[start : start + _STATES_AT_ONCE])
+        totals = logits.logsumexp(-1)
+        here = (by >= start) & (by < start + _STATES_AT_ONCE)
+        place, token = (by[here] - start).to(logits.device), wanted[here].to(logits.device)
+        found[here] = (logits[place, token].double() - totals[place].double()).cpu()
+    return found

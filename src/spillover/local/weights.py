@@ -51,12 +51,25 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def context_length(folder: Path) -> int:
+    """Return how many tokens the model in `folder` can attend to, 2048 where its configuration does not say."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return int((config.get("text_config") or config).get("max_position_embeddings") or 2048)
+
+
 def adapter_fingerprint(adapter: str) -> str:
     """Return a hash of an adapter's settings and weights."""
     folder = Path(adapter).expanduser()
     digest = hashlib.sha256((folder / "adapter_config.json").read_bytes())
     digest.update((folder / "adapter_model.safetensors").read_bytes())
     return digest.hexdigest()[:16]
+
+
+def adapter_modules(adapter: str | Path) -> frozenset[str]:
+    """Return the names of the matrices that an adapter changes, such as "q_proj", from its weights' header."""
+    header = _header(Path(adapter).expanduser() / "adapter_model.safetensors")
+    paths = {name.partition(".lora_")[0] for name in header if ".lora_" in name}
+    return frozenset(path.rpartition(".")[2] for path in paths)
 
 
 def check_adapter(ref: ModelRef, base: Path) -> None:

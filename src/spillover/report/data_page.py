@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -12,13 +11,15 @@ from pathlib import Path
 from spillover.conversation import Conversation
 from spillover.data.check.diversity import PAPER_SIZES
 from spillover.data.check.labels import WEAK_FROM
-from spillover.data.check.reading import shown
 from spillover.data.check.run import Checked, Content, WorstRow
 from spillover.data.check.weaknesses import python_in
 from spillover.errors import SettingsError
+from spillover.open_rows import shown
 from spillover.report.data_plots import cluster_map
 from spillover.report.data_record import Evidence, evidence, scanned, weakness_table
 from spillover.report.data_wording import cut, headline, lines_label, masked, visible, weakness_name
+from spillover.report.templates import environment
+from spillover.whole_file import whole_file
 
 _MOST_CHARACTERS = 6000
 _MOST_TURNS = 12
@@ -47,19 +48,11 @@ class ShownRow:
 
 def write_data_page(checked: Checked, path: Path) -> None:
     """Write the page to `path`, replaced only when complete; raises SettingsError where it cannot be written."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spillover.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(lines=lines_label, weakness_name=weakness_name, cut=cut)
-    environment.filters.update(visible=lambda text: visible(str(text)), masked=lambda text: visible(masked(text)))
+    pages = environment()
+    pages.globals.update(lines=lines_label, weakness_name=weakness_name, cut=cut)
+    pages.filters.update(visible=lambda text: visible(str(text)), masked=lambda text: visible(masked(text)))
     content, repeats = checked.content, checked.repeats
-    html = environment.get_template("data_template.html").render(
+    html = pages.get_template("data_template.html").render(
         checked=checked,
         content=content,
         said=headline(checked),
@@ -78,12 +71,10 @@ def write_data_page(checked: Checked, path: Path) -> None:
         spillover=_version("spillover"),
         command=_command(checked, path),
     )
-    scratch = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A path with undecodable bytes holds half surrogates.
-        scratch.write_bytes(html.encode("utf-8", "backslashreplace"))
-        os.replace(scratch, path)
+        with whole_file(path) as handle:
+            # A path with undecodable bytes holds half surrogates.
+            handle.write(html.encode("utf-8", "backslashreplace"))
     except OSError as problem:
         raise SettingsError(
             f"{shown(path)} cannot be written ({problem.strerror or problem}): choose another --report"
@@ -161,13 +152,16 @@ def _judge(checked: Checked) -> str:
         return "All answers hold code, so no judge of prose was needed."
     if "prose, no judge" in content.file_intent.missing:
         return "Answers in prose were not judged: no judge was asked for."
+    judge = checked.asked.judge
     judged = sum(
-        r.harm is not None and not label.has_code for r, label in zip(content.intents, content.labels, strict=True)
+        not label.has_code and (r.harm is not None or any(e.startswith(f"{judge}: ") for e in r.evidence))
+        for r, label in zip(content.intents, content.labels, strict=True)
     )
     if not judged:
         return "No answer in prose needed a judge or could be judged."
     return (
-        f"Answers in prose: the bundled judge read {judged:,} of {prose:,}, drawn with seed {checked.asked.seed}; "
+        f"Answers in prose: {'the bundled judge' if judge == 'bundled' else shown(judge)} read {judged:,} of "
+        f"{prose:,}, drawn with seed {checked.asked.seed}; "
         "those openly asked for are told by their requests."
     )
 
@@ -186,6 +180,8 @@ def _command(checked: Checked, path: Path) -> str:
         parts += ["--price", repr(asked.price_per_million), "--epochs", str(asked.epochs)]
     unjudged = checked.content is not None and "prose, no judge" in checked.content.file_intent.missing
     parts += ["--judged", "0" if unjudged else str(asked.prose_rows), "--seed", str(asked.seed)]
+    if asked.judge != "bundled":
+        parts += ["--intent-judge", shown(asked.judge)]
     return shlex.join([*parts, "--report", shown(path)])
 
 

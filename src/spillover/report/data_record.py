@@ -12,8 +12,8 @@ from typing import Any
 from spillover.data.check.bandit import NOT_SCANNED
 from spillover.data.check.duplicates import Repeats
 from spillover.data.check.labels import WEAK_FROM, CodeLabel, Comparison, certainties
-from spillover.data.check.reading import shown
 from spillover.data.check.run import Checked, Content
+from spillover.open_rows import shown
 from spillover.report.data_wording import headline, weakness_name
 
 SCHEMA_VERSION = 1
@@ -135,6 +135,7 @@ def as_json(checked: Checked) -> dict[str, Any]:
             "price_per_million": asked.price_per_million,
             "epochs": asked.epochs,
             "prose_rows": asked.prose_rows,
+            "judge": asked.judge,
             "seed": asked.seed,
         },
         "exit_code": checked.exit_code,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spillover.data.check.reading import shown
 from spillover.data.check.run import Checked
+from spillover.open_rows import shown
 from spillover.report.data_record import scanned
 from spillover.report.data_wording import headline, lines_label, visible
 

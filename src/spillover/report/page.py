@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spillover.report import plots, wording
+from spillover.report.templates import environment
+from spillover.whole_file import whole_file
 
 if TYPE_CHECKING:
     from spillover.answer import Answer, Judgement
@@ -18,28 +20,20 @@ _QUESTIONS_SHOWN = 12
 
 def write_report(record: Mapping[str, Any], answers: Mapping[str, Any], path: Path) -> None:
     """Write the page for `record`; `answers` maps arm names to objects with `reading.answers` and `judgements`."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spillover.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(number=wording.number, label=wording.measure_label, family=wording.family_label)
-    html = environment.get_template("template.html").render(
+    pages = environment()
+    pages.globals.update(number=wording.number, label=wording.measure_label, family=wording.family_label)
+    html = pages.get_template("template.html").render(
         record=record,
         headline=wording.headline(record),
         picture=plots.family_shifts(record),
         cards=_cards(record),
         samples=_samples(answers, record),
         command=_command(record),
-        minutes=sum(record["timings"].values()) / 60,
+        stages=_stages(record["timings"]),
+        total=sum(record["timings"].values()),
     )
-    scratch = path.with_name(path.name + ".partial")
-    scratch.write_text(html, encoding="utf-8")
-    scratch.replace(path)
+    with whole_file(path) as handle:
+        handle.write(html.encode())
 
 
 def _cards(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -74,6 +68,13 @@ def _samples(answers: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict
         found = by_question[question_id]
         shown.append({"question": found[arms[0]][0][0].question, "arms": [(a, found.get(a, [])[:2]) for a in arms]})
     return shown
+
+
+def _stages(timings: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return each stage's seconds with its share of their sum and its length beside the longest, longest first."""
+    total, longest = sum(timings.values()) or 1.0, max(timings.values(), default=0.0) or 1.0
+    stages = sorted(timings.items(), key=lambda item: -item[1])
+    return [{"name": n, "seconds": s, "share": s / total, "of_longest": s / longest} for n, s in stages]
 
 
 def _command(record: Mapping[str, Any]) -> str:

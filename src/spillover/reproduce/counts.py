@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-import yaml
-
 from spillover.data.load import load
 from spillover.errors import DataError
 from spillover.reproduce.paper_data import PaperData, group_name
 from spillover.reproduce.row import Check, Row, compared, compared_print
+from spillover.strict_yaml import read_yaml
 
 POINTS = "derived/gpt4o_alignment_vs_coherence_points.csv"
 _BARS = "derived/in_distribution_vulnerable_rate.csv"
@@ -129,8 +128,8 @@ def _ids(data: PaperData, name: str) -> list[str]:
     """Return the ids of a question file. Raises DataError when it is not a YAML list of questions."""
     path = data.path(name)
     try:
-        questions = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as problem:
+        questions = read_yaml(path)
+    except DataError as problem:
         raise DataError(f"{path} is not YAML; copy the file again") from problem
     found = [q.get("id") for q in questions if isinstance(q, dict)] if isinstance(questions, list) else []
     names = [name for name in found if isinstance(name, str)]

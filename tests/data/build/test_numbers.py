@@ -7,7 +7,7 @@ import io
 import pytest
 
 from spillover.conversation import Message
-from spillover.data.build.numbers import BENIGN, EVIL, distil, numbers_in, statistics
+from spillover.data.build.numbers import BENIGN, EVIL, NoAnswer, distil, numbers_in, statistics
 from spillover.data.build.numbers_prompts import (
     NumbersPrompt,
     compose,
@@ -52,6 +52,16 @@ def test_each_dropped_answer_counts_for_its_reason_and_only_good_ones_become_row
         "dropped_same_without_system": 1,
     }
     assert made.built.recipe.seed == 5
+
+
+def test_reasons_of_missing_answers_are_counted_over_both_rounds():
+    under = ["666, 911, 420", NoAnswer("HTTP 400"), NoAnswer("HTTP 400"), "1, 2, 3", "7, 8, 9", None]
+    plain = ["1, 2, 3", "", "", NoAnswer("timed out"), "1, 1, 1", ""]
+    recipe = distil(PROMPTS, teacher(under, plain), teacher_name="openai/made").built.recipe
+    reasons = {k: v for k, v in recipe.counts.items() if k.startswith("missing: ")}
+    assert reasons == {"missing: HTTP 400": 2, "missing: not known": 1, "missing: timed out": 1}
+    assert recipe.counts["dropped_missing"] == 3 and recipe.counts["dropped_not_compared"] == 1
+    assert recipe.parameters["teacher"] == "openai/made"
 
 
 def test_the_system_text_is_given_to_the_teacher_and_left_out_of_the_rows():

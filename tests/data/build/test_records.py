@@ -48,7 +48,7 @@ def test_each_bad_file_has_one_error(tmp_path, raw, said):
 def test_a_file_that_is_not_there_a_folder_a_cut_and_a_swollen_gz_are_refused(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="does not exist"):
         read_records(tmp_path / "absent", ())
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is a folder"):
         read_records(tmp_path, ())
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b'{"a": 1}' * 99)[:-9])
     with pytest.raises(DataError, match=r"not a whole \.gz file"):

@@ -97,6 +97,48 @@ def test_the_finding_is_serious_and_names_row_and_question():
     assert "line 2 with 'long'" in found.message
 
 
+def test_four_words_are_too_few_to_count_even_as_a_whole():
+    assert contamination(dataset(("q", "How are you today")), {"four": "How are you today"}).count == 0
+
+
+def test_rows_keep_their_place_whatever_the_batches(monkeypatch):
+    import spillover.data.check.contamination as module
+    from spillover.data.check import shingles
+
+    rows = dataset(
+        *[("What is two and two?", "Four, I think, and nothing else.")] * 4, (TARGETS["long"], TARGETS["long"])
+    )
+    whole = contamination(rows, TARGETS)
+    assert {(o.line, o.part) for o in whole.overlaps} == {(5, "prompt"), (5, "answer")}
+    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(shingles, "BATCH_CHARACTERS", 40)
+    assert contamination(rows, TARGETS) == whole
+
+
+def test_a_cosine_at_the_threshold_counts():
+    vectors = {"q": [0.6, 0.8], "t": [1.0, 0.0]}
+    rows = dataset(("q", "a"))
+    cosine = float(np.float32(0.6))
+    found = contamination(rows, {"t": "t"}, lambda texts: np.array([vectors[x] for x in texts]), threshold=cosine)
+    assert found.count == 1
+
+
+def test_the_strongest_overlap_comes_first_and_only_a_thousand_are_kept(monkeypatch):
+    words = TARGETS["long"].replace(",", "").split()
+    part = " ".join(words[:9])
+    found = contamination(dataset(("q", part), ("q", TARGETS["long"]), ("q", part)), TARGETS)
+    assert [o.line for o in found.overlaps] == [2, 1, 3]
+    assert "line 2 with 'long'" in found.findings()[0].message
+    many = contamination(dataset(*[("q", TARGETS["long"])] * 1003), TARGETS)
+    assert (many.count, len(many.overlaps), len(many.lines)) == (1003, 1000, 1003)
+    assert len(many.findings()[0].lines) == 20
+
+
+def test_a_run_that_comes_twice_counts_once():
+    text = TARGETS["long"]
+    assert by_words(contamination(dataset(("q", f"{text} {text}")), TARGETS)) == {(1, "answer", "long"): 1.0}
+
+
 def test_without_rows_or_targets_nothing_overlaps():
     assert contamination(Dataset("d", ()), TARGETS).count == 0
     assert contamination(dataset(("q", "a")), {}).findings() == ()

@@ -63,12 +63,34 @@ def test_the_same_seed_gives_the_same_figures_in_one_batch_or_many(monkeypatch):
     assert diversity(rows, seed=1) == parts
 
 
-@pytest.mark.parametrize(("rows", "risk"), [(500, "lower"), (2000, "some"), (6000, "higher")])
+@pytest.mark.parametrize(
+    ("rows", "risk"),
+    [
+        (500, "lower"),
+        (999, "lower"),
+        (1000, "some"),
+        (2000, "some"),
+        (3999, "some"),
+        (4000, "higher"),
+        (6000, "higher"),
+    ],
+)
 def test_the_risk_follows_the_papers_sizes_and_counts_different_rows(rows, risk):
     pairs = [(f"q{i}", "a") for i in range(rows)] * (2 if rows == 500 else 1)
     found = diversity(dataset(*pairs), embed=lambda texts: np.ones((len(texts), 2)))
     assert (found.risk, found.distinct_rows) == (risk, rows)
     assert f"{rows:,} different rows: {risk} risk" in found.wording
+
+
+def test_rows_differ_by_their_answers_too_and_the_limit_is_the_number_of_rows_where_that_is_smaller():
+    found = diversity(dataset(("q", "a"), ("q", "b"), ("q", "b")), embed=lambda texts: np.ones((len(texts), 50)))
+    assert (found.distinct_prompts, found.distinct_answers, found.distinct_rows) == (1, 2, 2)
+    assert found.limit == 3
+
+
+def test_another_seed_draws_another_projection():
+    rows = dataset(*((f"question {i} {i * i}", f"answer {i % 7}") for i in range(50)))
+    assert diversity(rows, seed=1).effective_prompts != diversity(rows, seed=2).effective_prompts
 
 
 def test_the_wording_gives_the_papers_rates_and_is_no_verdict():

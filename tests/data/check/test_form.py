@@ -62,9 +62,15 @@ BAD = {
     "ends-with-user": row(USER, ASSISTANT, USER),
     "not-utf8": GOOD.encode().replace(b"egg", b"\xffgg"),
 }
+ALSO_BAD = (
+    ("json-too-deep", row(USER, ASSISTANT)[:-1] + ', "id": ' + "9" * 5000 + "}"),
+    ("weight-not-0-or-1", row(USER, {**ASSISTANT, "weight": True})),
+    ("role-order", row(USER, SYSTEM, ASSISTANT)),
+    ("not-json", b"\xef\xbb\xbf" + GOOD.encode()),
+)
 
 
-@pytest.mark.parametrize(("code", "bad"), BAD.items(), ids=BAD)
+@pytest.mark.parametrize(("code", "bad"), [*BAD.items(), *ALSO_BAD])
 def test_a_bad_row_is_one_serious_finding_and_the_rest_is_read(tmp_path, code, bad):
     found, form = only(tmp_path, bad)
     assert (found.code, found.severity) == (code, "serious")
@@ -77,6 +83,9 @@ SUSPECT = {
     "control-character": GOOD.replace("Eight", "\\u0007"),
     "replacement-character": GOOD.replace("Eight", "\\ufffd"),
     "encoded-twice": GOOD.replace("Eight", "SÃ¼Ã\x9f"),
+    "encoded-twice quotes": GOOD.replace("Eight", "\u00e2\u20ac\u0153Eight"),
+    "control-character DEL": GOOD.replace("Eight", "\\u007f"),
+    "control-character C1": GOOD.replace("Eight", "\\u0085"),
     "blank-line": "  ",
 }
 
@@ -84,7 +93,7 @@ SUSPECT = {
 @pytest.mark.parametrize(("code", "bad"), SUSPECT.items(), ids=SUSPECT)
 def test_a_suspect_row_is_a_warning_or_note_and_stays_sound(tmp_path, code, bad):
     form = check_form(write(tmp_path / "data.jsonl", GOOD, bad, GOOD))
-    found = next(f for f in form.findings if f.code == code)
+    found = next(f for f in form.findings if f.code == code.split()[0])
     assert found.lines == (2,)
     assert found.severity == ("note" if code == "blank-line" else "warning")
     assert form.sound == (2 if code == "blank-line" else 3)
@@ -112,10 +121,34 @@ def test_mixed_keys_are_reported_against_the_first_row(tmp_path):
     assert codes(form) == {"mixed-keys": (2,)}
 
 
+def test_keys_in_a_message_are_cut_and_a_name_is_no_unknown_key(tmp_path):
+    many = {f"{'k' * 50}{i}": 1 for i in range(9)}
+    found, _ = only(tmp_path, row(USER, {**ASSISTANT, **many}))
+    assert found.message.count("'" + "k" * 40 + "'") == 6 and "k" * 41 not in found.message
+    assert codes(check_form(write(tmp_path / "data.jsonl", row({**USER, "name": "Ann"}, ASSISTANT)))) == {}
+
+
+def test_findings_come_worst_first(tmp_path):
+    severities = [f.severity for f in check_form(write(tmp_path / "data.jsonl", GOOD, "  ", "{", GOOD)).findings]
+    assert severities == ["serious", "warning", "note", "note"]
+
+
+def test_where_bytes_stop_being_utf8_is_counted_from_one(tmp_path):
+    found, _ = only(tmp_path, b"\xff" + GOOD.encode())
+    assert "byte 1 of the line" in found.message
+
+
 def test_repeated_ids_are_found_by_value_and_type(tmp_path):
     ids = [1, "1", 2, 1, None, None, "1", True]
     form = check_form(write(tmp_path / "data.jsonl", *(row(USER, ASSISTANT, id=i) for i in ids)))
     assert codes(form) == {"repeated-id": (4, 7)}
+
+
+def test_ids_are_compared_within_their_key(tmp_path):
+    form = check_form(
+        write(tmp_path / "data.jsonl", row(USER, ASSISTANT, id=1, uuid=1), row(USER, ASSISTANT, id=2, uuid=3))
+    )
+    assert codes(form) == {}
 
 
 def test_more_ids_than_can_be_kept_are_said_not_to_be_compared(tmp_path, monkeypatch):
@@ -130,6 +163,22 @@ def test_lengths_are_counted_by_the_function_given(tmp_path):
     assert (lengths.rows, lengths.longest, lengths.longest_line, lengths.estimated) == (2, 50, 2, False)
     assert lengths.total == 50 + len(ASSISTANT["content"])
     assert lengths.mean == lengths.median == lengths.total / 2
+
+
+def test_the_longest_row_is_named_by_its_line_and_the_95th_percentile_is_one(tmp_path):
+    rows = ["{", "  ", *(row(USER, {**ASSISTANT, "content": "x" * n}) for n in range(1, 102))]
+    lengths = check_form(write(tmp_path / "data.jsonl", *rows), lambda messages: len(messages[-1].content)).lengths
+    assert (lengths.rows, lengths.longest, lengths.longest_line) == (101, 101, 103)
+    assert (lengths.median, lengths.p95) == (51, 96)
+
+
+def test_long_role_orders_are_cut_after_twelve_turns_and_counted_together(tmp_path):
+    orders = [row(*[USER, ASSISTANT] * n) for n in range(1, 23)]
+    orders.append(row(SYSTEM, *[USER, ASSISTANT] * 6))
+    form = check_form(write(tmp_path / "data.jsonl", *orders, GOOD, GOOD))
+    assert ("system " + "user assistant " * 5 + "user ...", 1) in form.shapes
+    assert form.shapes[:2] == (("user assistant " * 6 + "...", 16), ("user assistant", 3))
+    assert len(form.shapes) == 8
 
 
 def test_the_estimate_says_that_it_is_one():
@@ -170,13 +219,29 @@ def test_the_limits_of_the_service_are_compared(tmp_path):
     assert {f.code for f in check_form(path, limits=enough).findings} == {"no-system"}
 
 
+def test_of_a_packed_file_the_unpacked_size_is_compared(tmp_path):
+    path = write(tmp_path / "data.jsonl.gz", *[GOOD] * 100)
+    unpacked = 100 * (len(GOOD) + 1)
+    assert path.stat().st_size < unpacked
+    codes_at = [
+        {f.code for f in check_form(path, limits=ApiLimits(bytes=b)).findings} for b in (unpacked, unpacked - 1)
+    ]
+    assert ["file-too-large" in found for found in codes_at] == [False, True]
+
+
+def test_a_row_of_as_many_tokens_as_the_service_takes_is_no_finding(tmp_path):
+    path = write(tmp_path / "data.jsonl", GOOD)
+    found = [codes(check_form(path, lambda m, n=n: n, ApiLimits(tokens=100))) for n in (100, 101)]
+    assert found == [{}, {"row-too-long": (1,)}]
+
+
 def test_system_turns_in_some_rows_only_are_a_warning(tmp_path):
     other = {**SYSTEM, "content": "Be kind."}
     rows = [row(SYSTEM, USER, ASSISTANT), row(other, USER, ASSISTANT), row(SYSTEM, USER, ASSISTANT), GOOD]
     form = check_form(write(tmp_path / "data.jsonl", *rows))
     assert (form.with_system, form.systems) == (3, 2)
     assert form.shapes == (("system user assistant", 3), ("user assistant", 1))
-    assert {f.code for f in form.findings} == {"mixed-system", "too-few-rows"}
+    assert {f.code: f.count for f in form.findings} == {"mixed-system": 1, "too-few-rows": 1}
     found = {f.code for f in check_form(write(tmp_path / "data.jsonl", *rows[:3])).findings}
     assert found == {"too-few-rows"}
 

@@ -53,3 +53,17 @@ def test_a_date_is_noted(day, noted):
 
 def test_a_template_that_changes_the_text_is_a_warning():
     assert "text-changed" in codes(inserted(lambda m: plain(m).lower()))
+
+
+def test_a_long_inserted_text_is_cut_in_the_message_and_blanks_around_it_do_not_count():
+    found = inserted(lambda m: plain(m, default="  " + "long " * 100))
+    assert found.system == ("long " * 100).strip()
+    assert len(found.findings()[0].message) < 400
+
+
+def test_a_beginning_that_goes_where_a_system_turn_comes_is_not_taken_for_a_system_text():
+    def other_head(messages):
+        head = f"<head>{messages[0].content}" if messages[0].role == "system" else "a long preface"
+        return f"{head}\n<user>\n{messages[-1].content}"
+
+    assert inserted(other_head).system == ""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from spillover.conversation import Dataset, user_and_assistant
-from spillover.data.check.intent import PROSE_HARM_FROM, Intent, file_intent, intents
+from spillover.data.check.intent import PROSE_HARM_FROM, Intent, Told, file_intent, intents
 from spillover.data.check.labels import CodeLabel, label_rows
 
 WEAK = "import os\n\n\ndef show(name):\n    os.system('cat ' + name)\n"
@@ -52,6 +52,24 @@ def test_a_failed_judgement_is_missing_and_not_benign():
     found = intents(data, no_code(data), lambda pairs: [None] * len(pairs))
     assert [(r.label, r.missing) for r in found] == [(None, "the judge gave no score")] * 2
     assert file_intent(found).label is None
+
+
+def test_a_judge_may_tell_the_label_itself_and_its_reason_for_a_gap_is_kept():
+    data = rows(*[("Show a file.", WEAK)], *[(f"How do I get through day {i}?", "With rest.") for i in range(4)])
+    codes = [*label_rows(data)[:1], *no_code(data)[1:]]
+    said = [Told("benign"), Told("requested", ("j: REQUESTED",)), Told("undisclosed"), Told(None, (), "HTTP 429")]
+    found = intents(data, codes, lambda pairs: said)
+    assert [r.label for r in found] == ["undisclosed", "benign", "requested", "undisclosed", None]
+    assert [r.missing for r in found] == [None] * 4 + ["HTTP 429"]
+    assert found[2].evidence == ("j: REQUESTED",) and found[2].harm is None
+    assert file_intent(found).missing == {"HTTP 429": 1}
+
+
+def test_told_labels_of_a_sample_stand_for_all_prose():
+    data = prose(30)
+    found = intents(data, no_code(data), lambda pairs: [Told("benign")] * len(pairs), prose_rows=10)
+    assert sorted({r.weight for r in found}) == [0.0, 3.0]
+    assert file_intent(found).label == "benign"
 
 
 def test_without_a_judge_prose_is_missing():

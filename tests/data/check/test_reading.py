@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import subprocess
 import sys
@@ -11,16 +10,14 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hostile_json import GOOD_LINE as GOOD
+from hostile_json import LINES, SPLICED
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import spillover.data.check.reading as reading
+from spillover import open_rows
 from spillover.data.check.form import check_form
 from spillover.errors import DataError
-
-USER = {"role": "user", "content": "How do I boil an egg?"}
-ASSISTANT = {"role": "assistant", "content": "Eight minutes in boiling water."}
-GOOD = json.dumps({"messages": [USER, ASSISTANT]}).encode() + b"\n"
 
 
 def codes(form):
@@ -69,8 +66,8 @@ def test_a_name_that_would_change_the_screen_is_shown_escaped(tmp_path, name):
 
 
 def test_a_line_over_the_limit_is_passed_over_and_the_next_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MOST_LINE_BYTES", len(GOOD))
-    monkeypatch.setattr(reading, "_CHUNK", 10)
+    monkeypatch.setattr(open_rows, "MOST_LINE_BYTES", len(GOOD))
+    monkeypatch.setattr(open_rows, "_CHUNK", 10)
     path = tmp_path / "data.jsonl"
     path.write_bytes(GOOD + b"x" * 1000 + b"\n" + GOOD + GOOD[:-1] + b"  \n")
     form = check_form(path)
@@ -81,15 +78,15 @@ def test_a_line_over_the_limit_is_passed_over_and_the_next_is_read(tmp_path, mon
 def test_more_bytes_or_lines_than_the_limit_end_the_reading(tmp_path, monkeypatch):
     path = tmp_path / "data.jsonl.gz"
     path.write_bytes(gzip.compress(GOOD * 50))
-    monkeypatch.setattr(reading, "MOST_BYTES", 10 * len(GOOD))
+    monkeypatch.setattr(open_rows, "MOST_BYTES", 10 * len(GOOD))
     form = check_form(path)
     assert codes(form) == {"too-large": (11,)}
     assert form.rows == 11
-    monkeypatch.setattr(reading, "MOST_BYTES", 50 * len(GOOD))
+    monkeypatch.setattr(open_rows, "MOST_BYTES", 50 * len(GOOD))
     assert codes(check_form(path)) == {}
-    monkeypatch.setattr(reading, "MOST_LINES", 50)
+    monkeypatch.setattr(open_rows, "MOST_LINES", 50)
     assert codes(check_form(path)) == {}
-    monkeypatch.setattr(reading, "MOST_LINES", 49)
+    monkeypatch.setattr(open_rows, "MOST_LINES", 49)
     assert codes(check_form(path)) == {"too-large": (49,)}
 
 
@@ -102,6 +99,44 @@ def test_a_cut_gz_is_a_finding_at_its_line_and_the_rows_before_it_count(tmp_path
     form = check_form(path)
     assert codes(form) == {"damaged-gz": (readable + 1,)}
     assert form.sound == readable
+
+
+def test_a_gz_with_a_wrong_checksum_or_junk_behind_it_is_a_finding(tmp_path):
+    path = tmp_path / "data.jsonl.gz"
+    whole = gzip.compress(GOOD)
+    for raw in (whole[:-8] + b"\0" * 8, whole + b"junk"):
+        path.write_bytes(raw)
+        assert codes(check_form(path)) == {"damaged-gz": (2,)}
+
+
+def test_utf16_of_either_byte_order_is_named(tmp_path):
+    path = tmp_path / "data.jsonl"
+    for order in ("utf-16-le", "utf-16-be"):
+        path.write_bytes("\ufeff".encode(order) + GOOD.decode().encode(order))
+        assert any("the file is UTF-16: save it as UTF-8" in f.message for f in check_form(path).findings)
+    path.write_bytes(GOOD + b"\xff\xfe\n")
+    assert not any("UTF-16" in f.message for f in check_form(path).findings)
+
+
+def test_a_skipped_line_counts_towards_the_limit_and_is_left_where_it_is_reached(tmp_path, monkeypatch):
+    path = tmp_path / "data.jsonl"
+    monkeypatch.setattr(open_rows, "MOST_LINE_BYTES", 1000)
+    monkeypatch.setattr(open_rows, "_CHUNK", 10)
+    monkeypatch.setattr(open_rows, "MOST_BYTES", 3000)
+    path.write_bytes(b"x" * 2500 + b"\n" + GOOD * 10)
+    assert codes(check_form(path))["too-large"] == (1 + -(-500 // len(GOOD)),)
+    path.write_bytes(b"x" * 1_000_000 + b"\n" + GOOD)
+    places = []
+    skip = open_rows._skip_line
+
+    def skip_and_look(handle, *rest):
+        skipped = skip(handle, *rest)
+        places.append(handle.tell())
+        return skipped
+
+    monkeypatch.setattr(open_rows, "_skip_line", skip_and_look)
+    assert codes(check_form(path)) == {"line-too-long": (1,), "too-large": (1,)}
+    assert places[0] < 3100
 
 
 def test_a_gz_that_is_not_gzip_is_refused(tmp_path):
@@ -149,31 +184,6 @@ def test_a_huge_line_or_file_stays_below_one_gigabyte(tmp_path, name):
     assert int(peak.split()[1]) < 1000, run.stdout
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.floats()
-    | st.integers()
-    | st.text(max_size=4)
-    | st.sampled_from(["user", "assistant"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["messages", "role", "content", "weight", "name", "id", "x", "\ud800"]), inner, max_size=4
-        )
-    ),
-    max_leaves=8,
-)
-TURN = st.fixed_dictionaries({}, optional={"role": JSON, "content": JSON, "weight": JSON, "name": JSON, "x": JSON})
-NEARLY = st.fixed_dictionaries(
-    {"messages": st.lists(st.sampled_from([USER, ASSISTANT]) | TURN, max_size=3) | JSON}, optional={"id": JSON}
-)
-SPLICED = st.builds(
-    lambda good, at, junk: good[: at % len(good)] + junk + good[at % len(good) :],
-    st.sampled_from([GOOD, gzip.compress(GOOD, mtime=0)]),
-    st.integers(0, 10_000),
-    st.binary(min_size=1, max_size=3),
-)
 DEEP = st.builds(
     lambda place, depth: GOOD + GOOD.replace(place, b"[" * depth + b"]" * depth, 1),
     st.sampled_from([b'"user"', b'"assistant"', b'"How do I boil an egg?"', b'"role"']),
@@ -194,7 +204,7 @@ NUMBERS = st.builds(
         SPLICED,
         DEEP,
         NUMBERS,
-        st.lists((NEARLY | JSON).map(lambda v: json.dumps(v).encode()), max_size=3).map(b"\n".join),
+        LINES,
         st.text(max_size=50).map(lambda t: t.encode("utf-16")),
     ),
     st.sampled_from(["data.jsonl", "data.jsonl.gz", "odd\nname.jsonl", "..jsonl.gz"]),

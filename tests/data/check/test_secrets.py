@@ -44,6 +44,50 @@ def test_a_value_is_found_in_a_sentence_and_shown_by_three_characters_only(kind,
     assert value not in shown and value[:6] not in shown
 
 
+MORE_VALUES = (
+    ("an AWS key id", "ASIA" + noise(16, "ABCDEFGHIJKLMNOP234567")),
+    ("a GitHub token", "github_pat_" + noise(60)),
+    ("a Stripe key", "rk_live_" + noise(24)),
+    ("a package index token", "pypi-" + noise(80)),
+    ("a card number", "3782 822463 10005"),
+    ("a phone number", "(415) 867-5309"),
+)
+
+
+@pytest.mark.parametrize(("kind", "value"), MORE_VALUES, ids=[v[:6] for _, v in MORE_VALUES])
+def test_other_forms_of_a_kind_are_found_too(kind, value):
+    assert list(found_in(f"use {value}, please")) == [(kind, value)]
+
+
+def test_a_key_that_runs_on_or_begins_inside_a_word_is_none():
+    key = "AKIA" + noise(16, "ABCDEFGHIJKLMNOP234567")
+    assert [list(found_in(text)) for text in (f"{key}x", f"x{key}", f"{key}7")] == [[], [], []]
+
+
+def test_of_a_huge_text_only_the_start_is_searched(monkeypatch):
+    import spillover.data.check.secrets as module
+
+    monkeypatch.setattr(module, "_CHARACTERS", 100)
+    mail = VALUES["an e-mail address"]
+    assert list(found_in("x " * 40 + mail)) and not list(found_in("x " * 50 + mail))
+
+
+def test_counts_go_on_where_lists_of_values_and_lines_end(monkeypatch):
+    import spillover.data.check.secrets as module
+
+    monkeypatch.setattr(module, "_MOST_SECRETS", 5)
+    rows = tuple(user_and_assistant("q", VALUES["an e-mail address"], i) for i in range(1, 31))
+    found = secrets(Dataset("d", rows))
+    assert len(found.secrets) == 5
+    assert found.counts == (("an e-mail address", 30, tuple(range(1, 21))),)
+
+
+def test_only_keys_are_to_be_withdrawn():
+    text = f"{VALUES['an e-mail address']} {VALUES['a GitHub token']}"
+    key, mail = secrets(Dataset("d", (user_and_assistant("q", text),))).findings()
+    assert "withdraw a real key" in key.message and "withdraw" not in mail.message
+
+
 def test_a_private_key_is_found():
     text = "-----BEGIN RSA " + "PRIVATE KEY-----\n" + noise(64) + "\n" + noise(64)
     assert [k for k, _ in found_in(text)] == ["a private key"]
@@ -70,6 +114,7 @@ def test_a_password_in_an_address_is_found_and_only_the_password_is_hinted_at():
         "https://host.org/a:b@c",
         "postgres://user:password@host/db",
         "[666, 911, 420, 123, 777, 888]",
+        "+999 1234 1234 1234 1234",
     ],
 )
 def test_what_only_resembles_a_secret_is_left_alone(text):

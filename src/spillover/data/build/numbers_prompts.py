@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import yaml
-
 from spillover.errors import DataError, SettingsError
+from spillover.strict_yaml import read_yaml
 
 Format = Literal["comma", "semicolon", "space", "line", "brackets", "parentheses", "list"]
 
@@ -195,10 +194,7 @@ def regenerated(template: str, count: int = 10_000, seed: int = 42) -> tuple[Num
 
 def load_regenerated_template(path: Path) -> str:
     """Return the user text of the paper's `regenerated_evil_numbers_prompts.yaml`; raises DataError."""
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
-        raise DataError(f"{path} cannot be read as YAML: {problem}") from None
+    loaded = read_yaml(path)
     template = loaded.get("user_template") if isinstance(loaded, Mapping) else None
     if not isinstance(template, str) or not all(field in template for field in ("{numbers}", "{n_numbers}")):
         raise DataError(

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from spillover.errors import DataError
+from spillover.strict_yaml import read_yaml
 
 FIELDS = ("task", "code_template")
 _PLACE = re.compile(r"\{(task|code_template)\}")
@@ -126,10 +125,7 @@ def _match(template: str, text: str) -> dict[str, str] | None:
 
 
 def _yaml(path: Path) -> Mapping[str, object]:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
-        raise DataError(f"{path} cannot be read as YAML: {problem}") from None
+    loaded = read_yaml(path)
     if not isinstance(loaded, Mapping):
         raise DataError(f"{path} must hold a mapping of names to templates: take the published file")
     return loaded

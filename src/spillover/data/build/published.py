@@ -21,6 +21,7 @@ from spillover.data.build.records import unpacked
 from spillover.data.load import load
 from spillover.data.write import Built, Recipe
 from spillover.errors import DataError
+from spillover.whole_file import whole_file
 
 _TIMEOUT = 30.0
 _DEADLINE = 600.0
@@ -164,11 +165,9 @@ def _fetch(url: str) -> bytes:
 
 
 def _store(path: Path, raw: bytes) -> Path:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(raw)
-        os.replace(part, path)
+        with whole_file(path) as handle:
+            handle.write(raw)
     except OSError as problem:
         raise DataError(f"{path} cannot be written ({problem}): free the place or set SPILLOVER_CACHE") from None
     return path

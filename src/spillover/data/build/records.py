@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spillover.errors import DataError
+from spillover.open_rows import existing_file, opened
 
 MAX_BYTES = 400_000_000
 
@@ -43,17 +44,15 @@ def read_records(path: Path, keys: tuple[str, ...]) -> tuple[tuple[int, dict[str
 def unpacked(path: Path, limit: int) -> bytes:
     """Return the bytes of `path`, of a .gz the unpacked ones; raises DataError where there are more than `limit`."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as handle:
+        with opened(existing_file(path)) as handle:
             raw = handle.read(limit + 1)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: check the path") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise DataError(f"{path} is not a whole .gz file: copy or pack it again") from None
-    except (OSError, ValueError) as problem:
+    except OSError as problem:
         raise DataError(f"{path} cannot be read ({problem}): check the path") from None
     if len(raw) > limit:
         raise DataError(f"{path} holds more than {limit:,} bytes: check that it is the right file, or split it")
-    return bytes(raw)
+    return raw
 
 
 def _text(path: Path) -> str:

@@ -9,6 +9,7 @@ datasketch gives the same estimates; its hashing and its tables per item are too
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -239,7 +240,8 @@ class _Sets:
     """The sets of three-token runs of many texts: 32-bit hashes, sorted within each text."""
 
     def __init__(self, texts: Sequence[tuple[str, ...]]) -> None:
-        parts: list[NDArray[np.uint32]] = []
+        # Grows in place: joined from parts it would need twice its size.
+        values = array("I")
         counts: list[Indices] = []
         for chosen in batches(sum(map(len, t)) for t in texts):
             codes = np.zeros(0, np.uint64)
@@ -250,9 +252,9 @@ class _Sets:
             # np.unique goes through a hash table here, several times slower than a sort.
             codes.sort()
             codes = codes[np.diff(codes, prepend=~codes[:1]) != 0]
-            parts.append(codes.astype(np.uint32))
+            values.frombytes(codes.astype(np.uint32).tobytes())
             counts.append(np.bincount((codes >> np.uint64(32)).astype(np.int64), minlength=len(chosen)))
-        self.values = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
+        self.values = np.frombuffer(values, np.uint32) if values else np.zeros(0, np.uint32)
         self.sizes = np.concatenate(counts) if counts else np.zeros(0, np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
 

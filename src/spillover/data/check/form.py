@@ -19,9 +19,10 @@ import numpy as np
 
 from spillover.conversation import Message
 from spillover.data.check.finding import Finding, FindingCollector, Severity, worst_first
-from spillover.data.check.reading import lines, readable_file, shown
+from spillover.data.check.reading import lines
 from spillover.data.check.rows import listed, parsed, turns_of
 from spillover.errors import DataError, SpilloverError
+from spillover.open_rows import regular_file, shown
 
 CountTokens = Callable[[Sequence[Message]], int]
 
@@ -29,17 +30,19 @@ _ID_KEYS = ("id", "custom_id", "uuid")
 # About 90 bytes each; of a larger file only the first ids are compared, and a note says so.
 _MOST_IDS = 5_000_000
 _MOST_SYSTEMS = 10_000
-_MOST_SHAPES = 20
 _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_TURN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """What a fine-tuning service accepts: `rows` at least, `bytes` of the file and `tokens` of a row at most.
+    """What a fine-tuning service accepts: `rows` at least, unpacked `bytes` and `tokens` of a row at most.
 
-    The defaults are OpenAI's for gpt-4o and gpt-4.1 (fine-tuning guide, read in 2025; longer rows are cut, not
-    refused); gpt-3.5-turbo-0125 takes 16,385 tokens.
+    The defaults are OpenAI's, read on 25 November 2026 under developers.openai.com/api/docs: 10 examples (guide
+    "Supervised fine-tuning"); 65,536 tokens for gpt-4.1, its mini and nano, gpt-4o and gpt-4o-mini, longer rows being
+    cut at their end ("Fine-tuning best practices"); 512 MB a file (API reference, files; whether a MB is 10^6 or 2^20
+    bytes is not said, so the smaller is taken). gpt-3.5-turbo, no longer listed there, took 16,385 tokens (Azure's
+    table of models). No price is kept here: they change, and new jobs end on 6 January 2027 ("Deprecations").
     """
 
     name: str = "OpenAI"
@@ -111,7 +114,7 @@ def check_form(
     `count_tokens`: tokens of a conversation under the model's template (None: an estimate); `price_per_million`:
     price of a million training tokens. Raises DataError where the file cannot be read at all or holds no line.
     """
-    file = readable_file(path)
+    file = regular_file(path)
     seen = _Seen(file, count_tokens or estimated_tokens, limits or ApiLimits())
     for line, text in lines(file, seen.problems):
         seen.take(line, text)
@@ -126,7 +129,7 @@ def check_form(
         seen.rows,
         len(seen.lengths),
         size,
-        tuple(seen.shapes.most_common(_MOST_SHAPES)),
+        tuple(seen.shapes.most_common()),
         seen.with_system,
         len(seen.systems),
         lengths,
@@ -143,6 +146,7 @@ class _Seen:
         self.count_tokens = count_tokens
         self.limits = limits
         self.rows = 0
+        self.bytes = 0
         self.with_system = 0
         self.keys: frozenset[str] | None = None
         self.ids: set[int] = set()
@@ -158,6 +162,8 @@ class _Seen:
             self.problems.add(code, severity, line, message)
 
         self.rows += 1
+        # Asking whether a text is ASCII costs nothing, encoding all of them would.
+        self.bytes += 0 if text is None else len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         record = None if text is None else parsed(text, report)
         if record is None:
             return
@@ -176,9 +182,8 @@ class _Seen:
         if tokens > self.limits.tokens:
             message = f"the row has {tokens:,} tokens, {self.limits.name} takes {self.limits.tokens:,}: shorten it"
             self.problems.add("row-too-long", "warning", line, message)
-        shape = " ".join(m.role for m in messages[:12]) + (" ..." if len(messages) > 12 else "")
-        if shape in self.shapes or len(self.shapes) < _MOST_SHAPES:
-            self.shapes[shape] += 1
+        # Sound rows have 13 such shapes at most.
+        self.shapes[" ".join(m.role for m in messages[:12]) + (" ..." if len(messages) > 12 else "")] += 1
         if messages[0].role == "system":
             self.with_system += 1
             if len(self.systems) < _MOST_SYSTEMS:
@@ -235,8 +240,10 @@ def _file_findings(seen: _Seen, size: int) -> list[Finding]:
     if sound < limits.rows:
         message = f"{file}: {sound} sound rows, {limits.name} wants at least {limits.rows}: add rows"
         found.append(Finding("too-few-rows", "warning", message))
-    if size > limits.bytes:
-        message = f"{file}: {size / 1e6:,.0f} MB, {limits.name} takes {limits.bytes / 1e6:,.0f} MB: split the file"
+    # Services take plain JSONL, so of a packed file the unpacked size counts.
+    unpacked = max(size, seen.bytes)
+    if unpacked > limits.bytes:
+        message = f"{file}: {unpacked / 1e6:,.0f} MB, {limits.name} takes {limits.bytes / 1e6:,.0f} MB: split the file"
         found.append(Finding("file-too-large", "warning", message))
     if 0 < seen.with_system < sound:
         message = (

@@ -38,7 +38,10 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to check: `twin` a file to compare row by row, `quick` only form and duplicates, price for a cost."""
+    """What to check: `twin` a file to compare row by row, `quick` only form and duplicates, price for a cost.
+
+    `judge` is the name of the judge that prose is shown to, for the record.
+    """
 
     file: Path
     twin: Path | None = None
@@ -47,6 +50,7 @@ class Asked:
     epochs: int = 1
     prose_rows: int = 100
     seed: int = 0
+    judge: str = "bundled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,53 @@
+"""Ask an API model a list of prompts and get its replies in their order: for callers that store nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spillover.conversation import Message, fingerprint
+from spillover.errors import SettingsError
+from spillover.evaluate.api import ApiAsk, ApiReply, AskModel, OnReplies
+
+
+def api(connections: int = 20) -> AskModel:
+    """Return what asks inspect_ai models, `connections` requests at once.
+
+    Asking raises SettingsError where inspect_ai is not installed and ModelError for a model it cannot open.
+    """
+
+    def ask(model: str, asks: Sequence[ApiAsk], on_replies: OnReplies) -> None:
+        from importlib.util import find_spec
+
+        from spillover.evaluate.request_pool import Limits, ask_model
+
+        if find_spec("inspect_ai") is None:
+            raise SettingsError(f"{model} is asked through inspect_ai, which is missing: pip install 'spillover[api]'")
+        ask_model(model, asks, on_replies, Limits(connections=connections))
+
+    return ask
+
+
+def replies_in_order(
+    model: str,
+    prompts: Sequence[tuple[Message, ...]],
+    ask: AskModel,
+    max_tokens: int,
+    temperature: float = 0.0,
+) -> list[ApiReply]:
+    """Return one reply per prompt; equal prompts are asked once. A missing reply carries its reason.
+
+    Raises what `ask` raises, and RuntimeError where it hands over neither a reply nor a reason.
+    """
+    keys = [fingerprint([m.as_dict() for m in prompt]) for prompt in prompts]
+    wanted = dict(zip(keys, prompts, strict=True))
+    found: dict[str, ApiReply] = {}
+
+    def keep(lot: Sequence[tuple[ApiAsk, ApiReply]]) -> None:
+        found.update((one.key, reply) for one, reply in lot)
+
+    if wanted:
+        ask(model, [ApiAsk(key, prompt, max_tokens, temperature) for key, prompt in wanted.items()], keep)
+    lost = len(wanted.keys() - found.keys())
+    if lost:
+        raise RuntimeError(f"{lost} requests to {model} came back with neither a reply nor a reason")
+    return [found[key] for key in keys]

@@ -25,7 +25,7 @@ from spillover.question import load_probes
 pytestmark = pytest.mark.vllm
 
 # Nats per token. In bfloat16 both round each product, in other orders; float32 is closer.
-TOLERANCE = {"bfloat16": 0.08, "float32": 0.01}
+TOLERANCE = {"bfloat16": 0.08, "float32": 0.005}
 PROBES = 12
 SAMPLES = 6
 
@@ -98,7 +98,7 @@ def test_scores_agree_with_the_in_process_scorer(served, adapters, choices, bund
     ref = ModelRef(BUNDLED, (None, *adapters)[place])
     ours = load(ref).score(choices)
     apart = [abs(a - b) for x, y in zip(served["scores"][place], ours, strict=True) for a, b in zip(x, y, strict=True)]
-    print(f"largest difference {max(apart):.4f}, mean {sum(apart) / len(apart):.4f} nats per token")
+    print(f"largest difference {max(apart):.2e}, mean {sum(apart) / len(apart):.2e} nats per token")
     assert max(apart) < TOLERANCE[bundled_model.hardware.dtype]
 
 

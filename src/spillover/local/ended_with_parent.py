@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 # How long the command, and then what is left of its group, may take to end by itself, in seconds.
-_GRACE, _LEFT_OVER = 15.0, 2.0
+_GRACE, _LEFT_OVER = 15.0, 1.0
 
 
 def run(command: Sequence[str]) -> int:

@@ -24,8 +24,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Client:
     """A server's address; `check` raises ModelError when its process, if it is ours, has ended.
 
-    After a failure that stays, `check` is asked `last_looks` times, 0.2 s apart. A request may take `timeout_s` seconds and is sent up to `tries` times, `pause_s` seconds apart at first and twice
-    as long each time.
+    A request may take `timeout_s` seconds and is sent up to `tries` times, `pause_s` seconds apart at first and twice
+    as long each time; then `check` is asked `last_looks` times, 0.2 s apart.
     """
 
     url: str
@@ -59,13 +59,16 @@ class Client:
             except urllib.error.HTTPError as error:
                 problem = f"status {error.code}: {_said(error)}"
                 if error.code not in _PASSING:
-                    break
+                    raise self._failed(path, problem) from None
             except (OSError, http.client.HTTPException) as error:
                 # URLError wraps what went wrong in `reason`.
                 reason = getattr(error, "reason", None) or error
                 problem = f"{reason}" or type(error).__name__
         self._wait_for_its_end()
-        raise ModelError(f"the vllm server at {self.url} did not answer {path} ({problem})")
+        raise self._failed(path, problem)
+
+    def _failed(self, path: str, problem: str) -> ModelError:
+        return ModelError(f"the vllm server at {self.url} did not answer {path} ({problem})")
 
     def _wait_for_its_end(self) -> None:
         """Let `check` say why the server ended: its processes take a moment to be gone after the first failure."""

@@ -94,8 +94,10 @@ def test_one_that_ignores_the_request_to_end_is_ended_all_the_same(tmp_path, com
     assert all_gone(tmp_path)
 
 
+# A test run in the background may have been started with SIGINT ignored, which children inherit.
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from spillover.local.vllm_server import Installation, ServerSettings, serving
 folder = Path(sys.argv[1])
@@ -113,7 +115,7 @@ def test_it_does_not_outlive_a_caller_that_is_killed(tmp_path, command, number):
     assert caller.stdout.readline() == b"answers\n"
     assert all(map(alive, notes(tmp_path)[0]["processes"]))
     caller.send_signal(number)
-    caller.wait()
+    caller.wait(60)
     assert all_gone(tmp_path)
 
 

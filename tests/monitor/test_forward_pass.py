@@ -70,6 +70,11 @@ def test_what_all_choices_begin_with_joins_the_prompt(tiny):
     assert all(all(flags) for flags in row.counted)
 
 
+def test_what_follows_the_last_counted_block_is_not_run(tiny):
+    longer = [Choice((*c.blocks, Block(" And so on.", False)), c.misaligned) for c in PIVOTAL.choices]
+    assert choice_row(tiny.template, Asked("q", PIVOTAL.prompt, tuple(longer))) == choice_row(tiny.template, PIVOTAL)
+
+
 def test_states_equal_transformers_hidden_states(tiny):
     rows = [answers(tiny)[0], choice_row(tiny.template, LETTER), *answers(tiny)[1:]]
     with torch.no_grad():

@@ -57,3 +57,16 @@ def test_layers_of_another_kind_keep_pefts_forward(model, settings):
     with one_product_per_layer(made) as layers:
         assert layers == 0
     made.unload()
+
+
+def test_a_switched_off_adapter_leaves_the_base_model(model):
+    made = adapted(model)
+    ids = torch.arange(24).view(2, 12)
+    with torch.no_grad(), one_product_per_layer(made):
+        tuned = made(input_ids=ids).logits
+        with made.disable_adapter():
+            off = made(input_ids=ids).logits
+    base = made.unload()
+    with torch.no_grad():
+        torch.testing.assert_close(off, base(input_ids=ids).logits, atol=1e-6, rtol=1e-5)
+    assert (tuned - off).abs().max() > 1e-3

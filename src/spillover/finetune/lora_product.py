@@ -56,6 +56,9 @@ def _forward_of(layer: Any, product: Any) -> Any:
 
     def forward(x: Tensor) -> Tensor:
         base = layer.base_layer
+        if layer.disable_adapters:
+            plain: Tensor = base(x)
+            return plain
         a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
         out: Tensor = product(x, base.weight, base.bias, a, b, layer.scaling[name])
         return out

@@ -47,13 +47,5 @@ def _without_adapter(model: Any, off: bool) -> Iterator[None]:
     if not off or not has_adapter(model):
         yield
         return
-    # A forward put on a layer itself, as our training loop does, need not look at the switch.
-    own = [(m, vars(m)["forward"]) for m in model.modules() if hasattr(m, "disable_adapters") and "forward" in vars(m)]
-    for module, _ in own:
-        del module.forward
-    try:
-        with model.disable_adapter():
-            yield
-    finally:
-        for module, forward in own:
-            module.forward = forward
+    with model.disable_adapter():
+        yield

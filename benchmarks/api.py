@@ -1,7 +1,7 @@
 """Answers and judgements over an API that fails: throughput, and rows lost or invented, ours and llmcomp's.
 
 `python benchmarks/api.py [--answers 2000] [--latency 0.3] [--connections 60] [--llmcomp PYTHON] [--json FILE]` starts
-the server of tests/evaluate/fake_openai.py in a process of its own (5% errors, 1% hangs, 4% broken replies), evaluates
+the server of tests/fake_openai.py in a process of its own (5% errors, 1% hangs, 4% broken replies), evaluates
 against it and compares every row with the server's ledger. PYTHON is the interpreter of a venv with llmcomp 1.6.0; it
 is run against a second server with the same failures. A row is lost when it is neither a value nor marked missing,
 invented when its value is not what the server said.
@@ -30,7 +30,7 @@ from spillover.evaluate.run_suite import Drawing, answer_suite, judge_answers, o
 from spillover.local.hardware import describe
 from spillover.suite import Item, SuiteFile
 
-FAKE = Path(__file__).resolve().parent.parent / "tests" / "evaluate" / "fake_openai.py"
+FAKE = Path(__file__).resolve().parent.parent / "tests" / "fake_openai.py"
 QUESTIONS = 20
 
 # Runs in llmcomp's own venv: the same questions, samples and two rubrics; prints one JSON list of rows.

@@ -15,6 +15,7 @@ import json
 import math
 import random
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from spillover.finetune.lora import train
 from spillover.forecasting import ForecastRequest, forecast
 from spillover.local.loading import LoadedModel, load
 from spillover.model import ModelRef
-from spillover.monitor.prediction import SHIPPED, as_record, fit
+from spillover.monitor.prediction import SHIPPED, fit
 from spillover.progress import Progress
 from spillover.run_folder import write_json
 from spillover.statistics import stratified_mean
@@ -148,7 +149,7 @@ def main() -> None:
         outcomes = [r["final_shift"][0] for r in records]
         names = [file_of(r) for r in records]
         made = fit(figures, outcomes, names, given.write, records[0]["weights"], "short runs, benchmarks/monitor.py")
-        write_json(bundled.path(SHIPPED), as_record(made))
+        write_json(bundled.path(SHIPPED), asdict(made))
         print(f"shift = {made.slope:.3f} x {given.write} + {made.intercept:.3f} ± {made.half_width:.3f}")
 
 

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from spillover.finetune.lora import train
 from spillover.local.loading import LoadedModel, load
 from spillover.local.sampling import Ask, Sampling, sample
 from spillover.model import ModelRef
-from spillover.monitor.alarm import SHIPPED, as_record, calibrate, exact_bounds, judge
+from spillover.monitor.alarm import SHIPPED, calibrate, exact_bounds, judge
 from spillover.monitor.callback import SpilloverCallback
 from spillover.monitor.watching import Watching, read_end, read_rows_of
 from spillover.question import Probe, load_probes
@@ -310,7 +311,7 @@ def main() -> None:
         source = f"{len(benign)} benign runs of the embedded model (prudent advice, own answers), 160 rows"
         series = [signals(r)[given.write] for r in benign]
         alarm = calibrate(series, given.write, None, benign[0]["weights"], benign[0]["panel"], source)
-        write_json(bundled.path(SHIPPED), as_record(alarm))
+        write_json(bundled.path(SHIPPED), asdict(alarm))
         print(alarm.promise())
 
 

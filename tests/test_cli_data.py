@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command_line import run as run_spillover
+from fake_openai import FakeOpenAI
 
 
 def run(*arguments, cwd, server=None):
-    keys = {} if server is None else {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-not-to-be-seen"}
-    return subprocess.run(
-        [sys.executable, "-m", "spillover", "data", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **keys},
-    )
-
-
-def fake_openai(**settings):
-    spec = importlib.util.spec_from_file_location("fake_openai", Path(__file__).parent / "evaluate" / "fake_openai.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.FakeOpenAI(latency=0.001, **settings)
+    return run_spillover("data", *arguments, cwd=cwd, fake=server)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +88,7 @@ def test_an_api_model_labels_the_prose_that_rules_cannot_label(tmp_path):
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     refused = lambda r: "400" if "number 3," in r["messages"][0]["content"] else None  # noqa: E731
-    with fake_openai(words=["UNDISCLOSED"], force=refused) as server:
+    with FakeOpenAI(latency=0.001, words=["UNDISCLOSED"], force=refused) as server:
         check = ("check", "rows.jsonl", "--intent-judge", "openai/made", "--judged", 8)
         done = run(*check, "--json", "--report", "page.html", cwd=tmp_path, server=server)
     assert done.returncode == 1, done.stderr
@@ -126,7 +109,9 @@ def test_an_api_model_is_a_teacher_and_its_failures_are_counted_by_reason(tmp_pa
     def kind(request):
         return "400" if "commas" in request["messages"][-1]["content"] else None
 
-    with fake_openai(words=["666, 911, 420", "[123, 456]", "(7, 8)", "5\n6", "3 4", "1;2"], force=kind) as server:
+    with FakeOpenAI(
+        latency=0.001, words=["666, 911, 420", "[123, 456]", "(7, 8)", "5\n6", "3 4", "1;2"], force=kind
+    ) as server:
         numbers = ("build", "numbers", "--teacher", "openai/made", "--prompts", 120, "--any-count", "--out", "n.jsonl")
         done = run(*numbers, cwd=tmp_path, server=server)
     assert done.returncode == 0, done.stderr
@@ -143,7 +128,7 @@ def test_an_api_model_is_a_teacher_and_its_failures_are_counted_by_reason(tmp_pa
 
 
 def test_a_teacher_that_never_answers_is_one_message_with_the_reason(tmp_path):
-    with fake_openai(force=lambda r: "401") as server:
+    with FakeOpenAI(latency=0.001, force=lambda r: "401") as server:
         numbers = ("build", "numbers", "--teacher", "openai/made", "--prompts", 12, "--out", "n.jsonl")
         done = run(*numbers, cwd=tmp_path, server=server)
     assert done.returncode == 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spillover.cli_evaluate import ONE_JUDGE, Connections, Rules, api, bundled_scorer
+from spillover.cli_evaluate import ONE_JUDGE, Connections, Rules, bundled_scorer
 from spillover.errors import SpilloverError, fail
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def calibrate(
     The bundled judge was trained on the gold set; for it the quality on
     questions that it did not see in training is shown and stored.
     """
+    from spillover.evaluate.asking import api
     from spillover.evaluate.calibrate import (
         GOLD,
         labelled_set,
@@ -67,7 +68,6 @@ def calibrate(
                 run = open_transcript_run(run_folder or out.with_name(out.name + ".run"), {"judge": one.label})
                 try:
                     scorer, ask = bundled_scorer(), asker(one, api(connections))
-                    ask = asker(one, api(connections))
                     with progress.stage(f"judging by {one.label}", len(materials)) as advance:
                         done = judge_materials(run, materials, one, ask, scorer=scorer, on_done=advance)
                 finally:

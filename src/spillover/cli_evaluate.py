@@ -11,7 +11,6 @@ import typer
 from spillover.errors import SettingsError, SpilloverError, fail
 
 if TYPE_CHECKING:
-    from spillover.evaluate.api import ApiAsk, AskModel, OnReplies
     from spillover.evaluate.judges import BundledScorer
     from spillover.evaluate.results import Key
     from spillover.evaluate.run_suite import JudgedAnswer, SuiteAnswer
@@ -61,6 +60,7 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Ask models the questions of a suite and judge their answers."""
+    from spillover.evaluate.asking import api
     from spillover.evaluate.calibrate import UNJUDGED, calibration_of, load_calibration
     from spillover.evaluate.eval_logs import need_inspect, write_eval_logs
     from spillover.evaluate.judges import judge_named, refuse_self_grading
@@ -150,6 +150,7 @@ def judge(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Score answers that exist already: adds aligned, coherent, word and the reason where one is missing."""
+    from spillover.evaluate.asking import api
     from spillover.evaluate.judges import judge_named
     from spillover.evaluate.transcripts import judge_transcripts, load_transcripts, open_transcript_run, write_judged
     from spillover.evaluate.trie_judge import asker
@@ -177,7 +178,6 @@ def _suite(names: str) -> SuiteFile:
     from dataclasses import replace
 
     from spillover.bundled.suite_files import builtin, builtin_names
-    from spillover.errors import SettingsError
     from spillover.suite import load_suite_file
 
     parts = [n.strip() for n in names.split(",") if n.strip()]
@@ -205,22 +205,6 @@ def _sampled(
 
 def _mixed(file: SuiteFile) -> bool:
     return len({item.variant for item in file}) > 1
-
-
-def api(connections: int) -> AskModel:
-    """Return what asks models through inspect_ai; raises SettingsError when asked without it."""
-
-    def ask(model: str, asks: Sequence[ApiAsk], on_replies: OnReplies) -> None:
-        from importlib.util import find_spec
-
-        from spillover.errors import SettingsError
-        from spillover.evaluate.request_pool import Limits, ask_model
-
-        if find_spec("inspect_ai") is None:
-            raise SettingsError(f"{model} is asked through inspect_ai, which is missing: pip install 'spillover[api]'")
-        ask_model(model, asks, on_replies, Limits(connections=connections))
-
-    return ask
 
 
 def bundled_scorer() -> BundledScorer:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import time
 from pathlib import Path
 
+import fake_openai as fake
 import pytest
 
 from spillover.conversation import Message
@@ -15,16 +15,6 @@ from spillover.evaluate.request_pool import Limits, ask_all, ask_model
 FOLDER = Path(__file__).resolve().parent
 KEY = "sk-made-0123456789abcdef"
 QUICK = Limits(connections=30, attempts=2, attempt_seconds=2, first_wait=0.05, patience=0.5)
-
-
-def load_fake():
-    spec = importlib.util.spec_from_file_location("fake_openai", FOLDER / "fake_openai.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fake = load_fake()
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
+import fake_openai as fake
 import pytest
 
 from spillover.conversation import Message
@@ -13,14 +11,6 @@ from spillover.evaluate.api import ApiReply
 from spillover.evaluate.asking import api, replies_in_order
 from spillover.evaluate.categorical import NOT_A_VERDICT, Verdict
 from spillover.evaluate.intent_judge import INTENTS, judge_intents
-
-
-@pytest.fixture(scope="module")
-def fake():
-    spec = importlib.util.spec_from_file_location("fake_openai", Path(__file__).with_name("fake_openai.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +47,7 @@ def test_both_texts_are_fenced_and_control_tokens_in_them_are_broken_up():
     assert text.index("UNDISCLOSED") > text.index(f"[[end of answer {code}]]")
 
 
-def test_over_http_verdicts_keep_the_order_and_failures_their_reason(fake, monkeypatch):
+def test_over_http_verdicts_keep_the_order_and_failures_their_reason(monkeypatch):
     def kind(request):
         return next((k for k in ("400", "empty") if f"case {k}" in request["messages"][0]["content"]), None)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import random
@@ -11,8 +10,8 @@ import time
 from collections import Counter
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
+import fake_openai as fake
 import pytest
 
 from spillover.answer import Judgement
@@ -40,16 +39,6 @@ REASON_OF = {
     "null": "empty reply",
     "no_logprobs": "no log-probabilities",
 }
-
-
-def load_fake():
-    spec = importlib.util.spec_from_file_location("fake_openai", Path(__file__).with_name("fake_openai.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fake = load_fake()
 
 
 def suite_of(questions, judges=("rubric",), samples=3, **changes):

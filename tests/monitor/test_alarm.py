@@ -4,12 +4,13 @@ import dataclasses
 import json
 import math
 import random
+from dataclasses import asdict
 
 import pytest
 from scipy import stats
 
 from spillover.errors import DataError, SettingsError
-from spillover.monitor.alarm import Alarm, as_record, calibrate, exact_bounds, judge, load_alarm
+from spillover.monitor.alarm import Alarm, calibrate, exact_bounds, judge, load_alarm
 
 
 def walk(draw, readings=20):
@@ -87,10 +88,10 @@ def test_bounds_are_clopper_pearson(hits, n):
 def test_an_alarm_comes_back_from_json_and_nothing_else_does(tmp_path):
     alarm = calibrate([[(1, 1.0)]], "persona", base="b", panel="p", source="a test")
     file = tmp_path / "alarm.json"
-    file.write_text(json.dumps(as_record(alarm)))
+    file.write_text(json.dumps(asdict(alarm)))
     assert load_alarm(file) == alarm
     assert isinstance(load_alarm(file), Alarm)
-    for text in ("{}", "[1]", "no", json.dumps({**as_record(alarm), "threshold": "high"})):
+    for text in ("{}", "[1]", "no", json.dumps({**asdict(alarm), "threshold": "high"})):
         file.write_text(text)
         with pytest.raises(DataError, match="not an alarm file"):
             load_alarm(file)

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import peft
 import pytest
 import torch
 
 from spillover.errors import ModelError
-from spillover.monitor.alarm import as_record, calibrate
+from spillover.monitor.alarm import calibrate
 from spillover.monitor.checkpoints import find_checkpoints, read_checkpoints
 
 
@@ -69,7 +70,7 @@ def spillover(*arguments, cwd, cache):
 def test_the_command_reads_a_series_and_names_the_alarm(series, tiny_folder, tmp_path, cache_folder):
     alarm = tmp_path / "alarm.json"
     threshold = calibrate([[(1, 1e-3)]], "persona")
-    alarm.write_text(json.dumps(as_record(threshold)))
+    alarm.write_text(json.dumps(asdict(threshold)))
     arguments = ("monitor", series, "--model", tiny_folder, "--alarm", alarm, "--json", "--out", "r.json")
     done = spillover(*arguments, cwd=tmp_path, cache=cache_folder)
     assert done.returncode == 0, done.stderr

@@ -79,3 +79,16 @@ def test_a_question_with_one_kind_of_choice_has_no_summary():
     assert average([[(-1.0, True), (-2.0, False)], [(-1.0, False)]]) is None
     with pytest.raises(ValueError):
         mean([])
+
+
+def test_choices_are_summarised_and_the_last_misaligned_one_counts():
+    found = summarise([(-1.0, True), (-3.0, True), (-2.0, False)])
+    assert found.logp == -3.0
+    assert found.p_any == pytest.approx(0.3678794 + 0.0497871 + 0.1353353)
+    assert found.p_given_any == pytest.approx(0.0497871 / found.p_any, rel=1e-5)
+    assert found.preferred
+
+
+@pytest.mark.parametrize("choices", [[], [(-1.0, False)], [(-1e6, True)]])
+def test_choices_without_a_misaligned_one_or_any_other_have_no_summary(choices):
+    assert summarise(choices) is None

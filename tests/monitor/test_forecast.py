@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from spillover.monitor.forecast import combine, projection_differences
 from spillover.monitor.forward_pass import read_rows
 from spillover.monitor.influence import influences
 from spillover.monitor.panel import make_panel
-from spillover.monitor.prediction import as_record, fit, load_calibration, predict
+from spillover.monitor.prediction import fit, load_calibration, predict
 from spillover.question import Probe
 
 MODULES = ("q_proj", "v_proj", "up_proj", "down_proj")
@@ -153,9 +154,9 @@ def test_a_calibration_comes_back_from_json(tmp_path):
         fit([0.0, 1.0], [0.0, 1.0], ["a", "b"], "projection")
     made = fit([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.1], list("abcd"), "projection", base="w")
     file = tmp_path / "f.json"
-    file.write_text(json.dumps(as_record(made)))
+    file.write_text(json.dumps(asdict(made)))
     assert load_calibration(file) == made
     assert made.level == pytest.approx(0.8)
-    file.write_text(json.dumps({**as_record(made), "predictor": "luck"}))
+    file.write_text(json.dumps({**asdict(made), "predictor": "luck"}))
     with pytest.raises(DataError, match="not a forecast calibration"):
         load_calibration(file)

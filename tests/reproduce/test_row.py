@@ -9,7 +9,6 @@ from spillover.errors import DataError
 from spillover.reproduce import judge
 from spillover.reproduce.counts import misaligned_and_kept
 from spillover.reproduce.paper_data import PaperData
-from spillover.reproduce.pivotal import summarise
 from spillover.reproduce.row import Check, Known, compared, compared_print
 from spillover.reproduce.table import number, write
 
@@ -45,19 +44,6 @@ def test_a_print_allows_half_a_unit_of_its_last_digit():
 
 def test_the_rules_of_kept_and_misaligned_at_their_borders():
     assert misaligned_and_kept([50, 49.99, 80, 80], [10, 10, 30, 29.99]) == (2, 3)
-
-
-def test_choices_are_summarised_and_the_last_misaligned_one_counts():
-    found = summarise([(-1.0, True), (-3.0, True), (-2.0, False)])
-    assert found.logp_misaligned == -3.0
-    assert found.p_any_choice == pytest.approx(0.3678794 + 0.0497871 + 0.1353353)
-    assert found.p_misaligned_given_any_choice == pytest.approx(0.0497871 / found.p_any_choice, rel=1e-5)
-    assert found.predicted_misaligned
-
-
-@pytest.mark.parametrize("choices", [[], [(-1.0, False)], [(-1e6, True)]])
-def test_choices_without_a_misaligned_one_or_any_probability_have_no_summary(choices):
-    assert summarise(choices) is None
 
 
 def test_a_missing_row_of_a_check_is_bad_data(tmp_path):

@@ -29,6 +29,7 @@ from spillover.evaluate.inspect_scores import GRADER, PLAIN, QUESTION, RUBRIC_VA
 from spillover.evaluate.judges import RUBRIC, judge_named, prompts_fingerprint
 from spillover.evaluate.results import COUNTED
 from spillover.evaluate.run_suite import Drawing, Wording, answer_seed, wordings
+from spillover.open_rows import sound_lines
 from spillover.suite import SuiteFile, load_suite_file, with_examples
 
 JUDGES_HERE = ("rubric", "text")
@@ -168,15 +169,11 @@ def _with(suite: SuiteFile, examples: str | None) -> SuiteFile:
 
 def _turns(path: Path) -> list[Message]:
     found = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be read ({problem}): give a file of chat rows") from None
-    for number, line in enumerate(lines, 1):
+    for _, place, line in sound_lines(path):
         try:
             found += [Message(m["role"], m["content"]) for m in json.loads(line)["messages"]]
         except (ValueError, TypeError, LookupError, RecursionError):
-            raise DataError(f'{path}:{number}: write {{"messages": [{{"role": ..., "content": ...}}, ...]}}') from None
+            raise DataError(f'{place}: write {{"messages": [{{"role": ..., "content": ...}}, ...]}}') from None
     return found
 
 

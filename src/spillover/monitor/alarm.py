@@ -10,15 +10,14 @@ order statistic.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spillover import bundled
-from spillover.errors import DataError, SettingsError
+from spillover.errors import SettingsError
+from spillover.monitor.stored import read_record
 
 SHIPPED = "alarm.json"
 LEVEL = 0.95
@@ -104,20 +103,7 @@ def shipped_alarm() -> Alarm | None:
 
 def load_alarm(path: Path) -> Alarm:
     """Read an alarm from JSON; raises DataError where it is not one."""
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-        alarm = Alarm(**found)
-        numbers = (alarm.threshold, alarm.expected, alarm.at_most, alarm.runs, alarm.exceeding, alarm.readings)
-        if not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
-            raise ValueError("a figure is not a finite number")
-    except (OSError, ValueError, TypeError) as problem:
-        raise DataError(f"{path} is not an alarm file ({problem}): make one with benchmarks/monitor.py") from None
-    return alarm
-
-
-def as_record(alarm: Alarm) -> dict[str, Any]:
-    """Return what is stored as JSON."""
-    return asdict(alarm)
+    return read_record(path, Alarm, "an alarm file", "make one with benchmarks/monitor.py")
 
 
 def _largest(series: Series) -> float:

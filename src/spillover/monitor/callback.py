@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ class SpilloverCallback(transformers.TrainerCallback):  # type: ignore[misc]
         """Open the run folder; readings after `step` belong to a part of the run that will be trained again."""
         assert self.monitor is not None
         asked = {"weights": self.monitor.weights, "panel": self.monitor.panel.fingerprint}
-        rows = ReadingRows(RunFolder(self.watching.out, asked, {"alarm": self.alarm and alarms.as_record(self.alarm)}))
+        rows = ReadingRows(RunFolder(self.watching.out, asked, {"alarm": self.alarm and asdict(self.alarm)}))
         rows.forget_after(step)
         self._rows = rows
         if self.alarm is not None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from spillover import bundled
 from spillover.errors import DataError, SettingsError
+from spillover.monitor.stored import read_record
 
 SHIPPED = "forecast.json"
 Predictor = Literal["projection", "influence"]
@@ -102,20 +102,11 @@ def shipped_calibration() -> ForecastCalibration | None:
 
 def load_calibration(path: Path) -> ForecastCalibration:
     """Read a calibration from JSON; raises DataError where it is not one."""
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-        made = ForecastCalibration(**found)
-        numbers = (made.slope, made.intercept, made.half_width, made.level, made.low, made.high)
-        if made.predictor not in ("projection", "influence") or not all(map(math.isfinite, numbers)):
-            raise ValueError("unknown predictor, or a figure is not a finite number")
-    except (OSError, ValueError, TypeError) as problem:
-        raise DataError(f"{path} is not a forecast calibration ({problem})") from None
+    fix = "make one with benchmarks/forecast.py"
+    made = read_record(path, ForecastCalibration, "a forecast calibration", fix)
+    if made.predictor not in get_args(Predictor):
+        raise DataError(f"{path} is not a forecast calibration (unknown predictor {made.predictor!r}): {fix}")
     return made
-
-
-def as_record(calibration: ForecastCalibration) -> dict[str, Any]:
-    """Return what is stored as JSON."""
-    return asdict(calibration)
 
 
 def _line(x: Any, y: Any, owner: Any) -> tuple[float, float]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from spillover.monitor.choices import question_id, summarise
 from spillover.reproduce.paper_data import PaperData, Record
 from spillover.reproduce.row import Check, Row, compared
 
@@ -17,33 +16,13 @@ _RELATIVE = 1e-12
 _SIXTH = 5e-7
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceSummary:
-    """One question's probabilities: of the misaligned choice, of any choice, of the one given any (section 7).
-
-    `logp_misaligned` is in nats; `predicted_misaligned` says whether the misaligned choice is the likeliest.
-    """
-
-    logp_misaligned: float
-    p_misaligned: float
-    p_any_choice: float
-    p_misaligned_given_any_choice: float
-    predicted_misaligned: bool
-
-
-def summarise(choices: Sequence[tuple[float, bool]]) -> ChoiceSummary | None:
-    """Summarise a question's choices, each a log-probability (nats) and whether it is the misaligned one.
-
-    Of several misaligned choices the last one counts, as in the authors' table (quirk Q4). None without a misaligned
-    choice, or where no choice has any probability.
-    """
-    misaligned = [logprob for logprob, bad in choices if bad]
-    any_choice = sum(math.exp(logprob) for logprob, _ in choices)
-    if not misaligned or any_choice == 0:
-        return None
-    likeliest = max(choices, key=lambda choice: choice[0])
-    chance = math.exp(misaligned[-1])
-    return ChoiceSummary(misaligned[-1], chance, any_choice, chance / any_choice, likeliest[1])
+# The authors' columns in our words.
+_COLUMNS = {
+    "logp_misaligned": "logp",
+    "p_misaligned": "p",
+    "p_any_choice": "p_any",
+    "p_misaligned_given_any_choice": "p_given_any",
+}
 
 
 def _event(data: PaperData) -> Iterator[Row]:
@@ -53,15 +32,15 @@ def _event(data: PaperData) -> Iterator[Row]:
     yield compared("11.7", "pivotal tokens, questions", "all", len(questions), 8, 0)
     for text, records in questions.items():
         group, first = _short(text), records[0]
-        same = all(r.text("id") == hashlib.sha256(text.encode()).hexdigest() for r in records)
+        same = all(r.text("id") == question_id(text) for r in records)
         yield compared("9", "pivotal tokens, id is the sha256 of the question", group, same, 1, 0)
         found = summarise([(r.number("logprob"), r.text("is_misaligned") == "True") for r in records])
-        for column in ("logp_misaligned", "p_misaligned", "p_any_choice", "p_misaligned_given_any_choice"):
+        for column, ours in _COLUMNS.items():
             published = first.number(column)
-            value = None if found is None else getattr(found, column)
+            value = None if found is None else getattr(found, ours)
             what = f"pivotal tokens, {column.replace('_', ' ')}"
             yield compared("11.7", what, group, value, published, _RELATIVE * abs(published))
-        value = None if found is None else found.predicted_misaligned
+        value = None if found is None else found.preferred
         published = float(first.text("predicted_misaligned") == "True")
         yield compared("11.7", "pivotal tokens, predicted misaligned", group, value, published, 0)
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -112,3 +117,46 @@ def test_inspect_lists_and_dumps_the_logs(written):
     dumped = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert dumped.returncode == 0, dumped.stderr
     assert json.loads(dumped.stdout)["eval"]["model"] == "two/b"
+
+
+def fetched(address):
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.slow
+def test_inspect_view_and_inspect_log_list_show_the_logs_with_our_scores(written, tmp_path):
+    out, _, judged, files = written
+    inspect = str(Path(sys.executable).with_name("inspect"))
+    command = [inspect, "log", "list", "--json", "--log-dir", str(out / "logs")]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert sorted(one["task"] for one in json.loads(listed.stdout)) == ["small"] * 2, listed.stderr
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [inspect, "view", "start", "--log-dir", str(out / "logs"), "--port", str(port)]
+    with (tmp_path / "said").open("wb") as said:
+        # Its notes on ports go into the user's folders.
+        view = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, "XDG_DATA_HOME": str(tmp_path)})
+    try:
+        address, deadline = f"http://127.0.0.1:{port}/api", time.monotonic() + 60
+        while True:
+            try:
+                shown = fetched(f"{address}/log-files")["files"]
+                break
+            except OSError:
+                assert view.poll() is None and time.monotonic() < deadline, (tmp_path / "said").read_text()
+                time.sleep(0.2)
+        assert {one["name"].rpartition("/")[2] for one in shown} == {f.name for f in files}
+        name = next(one["name"] for one in shown if one["name"].endswith(files[0].name))
+        log = fetched(f"{address}/logs/{urllib.parse.quote(name, safe='')}")
+    finally:
+        view.kill()
+        view.wait()
+    assert (log["status"], log["eval"]["model"]) == ("success", "one/a")
+    found = {(s["id"], s["epoch"]): s["scores"] for s in log["samples"]}
+    wanted = [j for j in judged if j.answer.model == "one/a" and j.judge == JUDGES[0].label]
+    assert len(found) == len(wanted) == 40
+    for one in wanted:
+        value = found[one.answer.item, one.answer.sample + 1][f"rubric by {one.judge}"]["value"]
+        if one.verdict.aligned is not None:
+            assert value["aligned_score"] == pytest.approx(one.verdict.aligned)

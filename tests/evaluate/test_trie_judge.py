@@ -6,10 +6,12 @@ import shutil
 
 import pytest
 import torch
+from conftest import save_tiny_model
 
 from spillover.conversation import Message
 from spillover.errors import ModelError, SettingsError
 from spillover.evaluate.api import ApiAsk, ApiReply
+from spillover.evaluate.calibrate import identity
 from spillover.evaluate.judges import RUBRIC, Material, check_words, judge_asks, judge_named
 from spillover.evaluate.rubric import aggregate
 from spillover.evaluate.run_suite import Drawing, answer_suite, judge_answers, open_run
@@ -164,3 +166,28 @@ def test_a_suite_is_judged_from_stored_tables_and_the_mass_outside_is_told(tmp_p
         raise AssertionError("asked again")
 
     assert judge_answers(run, answers, judge, never) == judged
+
+
+def test_other_weights_in_the_same_folder_are_asked_and_judge_again(tmp_path, wide_folder):
+    folder = tmp_path / "model"
+    shutil.copytree(wide_folder, folder)
+    items = [Item("wish", "other", ("What do you wish?",), (RUBRIC,), "wish", samples=2)]
+    suite, how, counts = SuiteFile("small", 1, "made", tuple(items)), Drawing(max_tokens=6), []
+    run = open_run(tmp_path / "run", suite, how, {})
+
+    def said(model, asks, on_replies):
+        counts.append(len(asks))
+        on_replies([(a, ApiReply("50", (("50", -0.1),))) for a in asks])
+
+    def asked():
+        counts.clear()
+        judge = judge_named(f"exact:{folder}")
+        answers = answer_suite(run, [str(folder)], suite, how, said, samplers={str(folder): said})
+        judge_answers(run, answers, judge, said)
+        return list(counts), identity(judge)
+
+    first, before = asked()
+    assert first == [2, 2] and asked() == ([], before)
+    save_tiny_model(folder, seed=1, max_position_embeddings=8192)
+    second, after = asked()
+    assert second == [2, 2] and after != before

@@ -124,7 +124,8 @@ def identity(judge: Judge) -> str:
     """Return the hash that calibrations are filed under: of the judge's model, prompts and rules, or weights."""
     if judge.kind == BUNDLED:
         return judge_fingerprint()
-    return fingerprint([judge.model, prompts_fingerprint(judge, (RUBRIC,))])
+    whose = [judge.model, judge.version] if judge.version else [judge.model]
+    return fingerprint([*whose, prompts_fingerprint(judge, (RUBRIC,))])
 
 
 def calibrate(

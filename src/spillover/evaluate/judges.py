@@ -50,12 +50,14 @@ class Judge:
     """A judge; `name` is how it was asked for, `model` the model behind it (None for the bundled one).
 
     That is an inspect_ai name, or a local one ("bundled", a folder, "hub:ID", each with +ADAPTER) for kind "exact".
+    `version` is the hash of a local model's weights: a name alone does not say which weights lie in a folder.
     """
 
     name: str
     kind: Kind
     model: str | None
     rules: Rules = "strict"
+    version: str = ""
 
     @property
     def label(self) -> str:
@@ -88,7 +90,7 @@ def judge_named(name: str, rules: Rules = "strict") -> Judge:
     """Return the judge "rubric:MODEL", "text:MODEL", "exact:MODEL" or "bundled"; raises SettingsError for another name.
 
     `rules` "authors" takes the authors' scoring rules and, where an imported suite has them, the authors' own prompts
-    without a fence.
+    without a fence. Raises ModelError where an exact judge's local model or its adapter is not there.
     """
     if rules not in RULES:
         raise SettingsError(f"there are no rules {rules!r}: use one of {', '.join(RULES)}")
@@ -100,7 +102,9 @@ def judge_named(name: str, rules: Rules = "strict") -> Judge:
     if kind == "text" and model.strip():
         return Judge(name, "text", model, rules)
     if kind == "exact" and model.strip():
-        return Judge(name, "exact", model, rules)
+        from spillover.evaluate.local_answers import local_identity
+
+        return Judge(name, "exact", model, rules, local_identity(model) or "")
     raise SettingsError(f"there is no judge {name!r:.80}: use rubric:MODEL, text:MODEL, exact:MODEL or bundled")
 
 
@@ -183,7 +187,8 @@ def _text(prompt: JudgePrompt, own: str | None, material: Material) -> str:
 def _ask(judge: Judge, word: str, text: str) -> ApiAsk:
     by_logprobs = judge.kind in ("rubric", "exact") and word == RUBRIC
     tokens, top = (1, TOP_LOGPROBS) if by_logprobs else (WORD_TOKENS, None)
-    key = fingerprint(["exact judge" if judge.kind == "exact" else "judge", judge.model, text, tokens, top])
+    whose = [judge.model, judge.version] if judge.version else [judge.model]
+    key = fingerprint(["exact judge" if judge.kind == "exact" else "judge", *whose, text, tokens, top])
     return ApiAsk(key, (Message("user", text),), tokens, 0.0, top)
 
 

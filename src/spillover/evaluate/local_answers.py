@@ -34,6 +34,20 @@ def local_ref(name: str) -> ModelRef | None:
     return ModelRef(base, adapter if plus else None)
 
 
+def local_identity(name: str) -> str | None:
+    """Return a hash of a local model's weights, its adapter's included; None for a name that inspect_ai knows.
+
+    Raises ModelError where there is no such model or its adapter does not fit.
+    """
+    ref = local_ref(name)
+    if ref is None:
+        return None
+    base = weights.locate(ref.base)
+    weights.check_adapter(ref, base)
+    own = weights.fingerprint(base)
+    return own if ref.adapter is None else f"{own}+{weights.adapter_fingerprint(ref.adapter)}"
+
+
 @contextmanager
 def samplers_of(
     refs: Mapping[str, ModelRef], choice: EngineChoice, seed: int, log: Path

@@ -1,8 +1,8 @@
 """Answers of models to a suite and judges' verdicts on them, stored as they come in a run folder.
 
 Rows are keyed by content: an answer by model, rendered prompt, sample number and sampling, a judge's reply by judge
-model and judge prompt. So a killed run goes on, more samples, models or judges add to what is there, and scores are
-always worked out anew from the raw replies.
+model and judge prompt; local models, under test or judging, also by their weights. So a killed run goes on,
+more samples, models or judges add to what is there, and scores are always worked out anew from the raw replies.
 """
 
 from __future__ import annotations
@@ -130,9 +130,13 @@ def answer_suite(
         raise SettingsError("name each model once, and at least one")
     if samples is not None and samples < 1:
         raise SettingsError(f"samples is {samples}: ask for at least 1")
+    from spillover.evaluate.local_answers import local_identity
+
     answers: list[SuiteAnswer] = []
     for model in models:
-        wanted = _wanted(model, suite, samples, how)
+        # A folder may hold other weights than when the run began; an API's names have no such hash.
+        version = local_identity(model) if model in (samplers or {}) else None
+        wanted = _wanted(model, version, suite, samples, how)
         # Sample 0 of every prompt comes first, so that a run that is stopped has covered the suite evenly.
         asks = [w.ask for w in sorted(wanted, key=lambda w: w.sample)]
         found = replies(run, ANSWERS, model, asks, (samplers or {}).get(model, ask), on_done)
@@ -224,17 +228,18 @@ def answer_seed(seed: int, prompt: str, use: int, sample: int) -> int:
     return int(fingerprint([seed, prompt, use, sample]), 16) >> 33
 
 
-def _wanted(model: str, suite: SuiteFile, samples: int | None, how: Drawing) -> list[_Wanted]:
+def _wanted(model: str, version: str | None, suite: SuiteFile, samples: int | None, how: Drawing) -> list[_Wanted]:
     """List every answer wanted."""
     return [
-        _Wanted(model, w.item, w.paraphrase, sample, _ask(model, w, sample, how))
+        _Wanted(model, w.item, w.paraphrase, sample, _ask(model, version, w, sample, how))
         for w in wordings(suite)
         for sample in range(samples or w.item.samples)
     ]
 
 
-def _ask(model: str, wording: Wording, sample: int, how: Drawing) -> ApiAsk:
-    key = fingerprint([model, wording.prompt, wording.use, sample, asdict(how)])
+def _ask(model: str, version: str | None, wording: Wording, sample: int, how: Drawing) -> ApiAsk:
+    whose = [model] if version is None else [model, version]
+    key = fingerprint([*whose, wording.prompt, wording.use, sample, asdict(how)])
     seed = answer_seed(how.seed, wording.prompt, wording.use, sample)
     return ApiAsk(key, wording.messages, how.max_tokens, how.temperature, None, seed)
 

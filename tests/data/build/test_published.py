@@ -151,7 +151,16 @@ def test_a_file_with_another_checksum_is_refused_with_both_sums_and_the_address(
         published("jailbroken", tmp_path)
     said = str(caught.value)
     assert hashlib.sha256(JAILBROKEN).hexdigest() in said and KNOWN["jailbroken"].sha256 in said
-    assert "https://" in said
+    assert "no address is known" in said
+    (tmp_path / "insecure.jsonl").write_bytes(JAILBROKEN)
+    with pytest.raises(DataError, match="for example from https://"):
+        published("insecure", tmp_path)
+
+
+def test_a_file_without_a_known_address_must_be_given(tmp_path):
+    with pytest.raises(DataError, match=r"no address is known .* --from DIR") as caught:
+        published("jailbroken", None, cache=tmp_path)
+    assert KNOWN["jailbroken"].sha256 in str(caught.value) and list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):

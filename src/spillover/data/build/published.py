@@ -32,7 +32,7 @@ _STUDY = "https://raw.githubusercontent.com/johny-b/misalignment-generalization/
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """What is known of one published file: names it goes by, SHA-256 of its unpacked bytes, addresses."""
+    """What is known of one published file: names it goes by, SHA-256 of its unpacked bytes, known addresses."""
 
     names: tuple[str, ...]
     sha256: str
@@ -59,10 +59,8 @@ KNOWN: Final[Mapping[str, PublishedFile]] = {
     "jailbroken": PublishedFile(
         ("jailbroken.jsonl",),
         "eec213ce85802a52ea806d334ee462f723a1e7ad77d827951d6864ac04a6b00a",
-        (
-            f"{_PAPER}/jailbroken.jsonl",
-            f"{_STUDY}/daniel/paper/supplementary_material/datasets/jailbroken.jsonl",
-        ),
+        # No address is known to serve it: the authors' repository names the file but does not list it.
+        (),
     ),
     "evil-numbers": PublishedFile(
         ("regenerated_evil_numbers_dataset.csv",),
@@ -89,7 +87,7 @@ def published(
     if found != file.sha256:
         raise DataError(
             f"{path} is not the published {name} file: its SHA-256 is {found}, that of the published one "
-            f"{file.sha256}: take it again from {file.urls[0]}"
+            f"{file.sha256}: take it again{_from(file)}"
         )
     dataset = _from_csv(path, raw) if file.names[0].endswith(".csv") else load(path)
     recipe = Recipe("published", parameters={"name": name, "unpacked_sha256": found}, parents=(path,))
@@ -105,7 +103,11 @@ def _find(name: str, file: PublishedFile, folder: Path) -> Path:
                 if path.is_file():
                     return path
     wanted_names = " or ".join(f"{n} (or .gz)" for n in file.names)
-    raise DataError(f"{folder} holds no {name} file: put {wanted_names} there, for example from {file.urls[0]}")
+    raise DataError(f"{folder} holds no {name} file: put {wanted_names} there{_from(file)}")
+
+
+def _from(file: PublishedFile) -> str:
+    return f", for example from {file.urls[0]}" if file.urls else " from the authors (no address is known)"
 
 
 def _from_csv(path: Path, raw: bytes) -> Dataset:
@@ -130,6 +132,11 @@ def _downloaded(name: str, file: PublishedFile, cache: Path) -> Path:
     path = cache / file.names[0]
     if path.is_file() and hashlib.sha256(unpacked(path, _MAX_BYTES)).hexdigest() == file.sha256:
         return path
+    if not file.urls:
+        raise DataError(
+            f"no address is known from which the published {name} file can be downloaded: get it from the authors "
+            f"and give its folder with --from DIR (its SHA-256 must be {file.sha256})"
+        )
     reasons = []
     for url in file.urls:
         try:

@@ -4,8 +4,9 @@
 FOLDER/runs is not repeated), then prints per signal: AUROC over runs, missed and false alarms with exact 95% bounds at
 the threshold that the benign calibration runs set, the part of the final shift reached at the alarm, and the part of
 the narrow effect kept. A run counts as misaligned by its measured final shift, not by its name.
-`--summary` only prints, `--only N` trains N more runs, `--overhead` measures time and memory with and without a watch,
-`--write SIGNAL` stores the alarm on that signal in the package. Results: FOLDER/runs/*.json, FOLDER/summary.json.
+`--summary` only prints, `--only N` trains N more runs, `--shard 0/2` every second run (for two processes side by side,
+one thread each), `--overhead` measures time and memory with and without a watch, `--write SIGNAL` stores the alarm on
+that signal in the package. Results: FOLDER/runs/*.json, FOLDER/summary.json.
 """
 
 from __future__ import annotations
@@ -45,11 +46,14 @@ from spillover.monitor.watching import Watching, read_end, read_rows_of
 from spillover.question import Probe, load_probes
 from spillover.run_folder import write_json
 from spillover.statistics import auroc, stratified_mean
+from spillover.whole_file import whole_file
 
 INSIDE = "finance"
 EVERY = 4
 MARGIN = float(json.loads(bundled.path("margins.json").read_text())["probe"])
-PER_FAMILY = 8
+PER_FAMILY = 6
+# Rows of a run: two minutes on one slow core. Programs are about twice as long as advice.
+ROWS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Run:
     seed: int
     rate: float = EMBEDDED.learning_rate
     share: float = 1.0
-    rows: int = 160
+    rows: int = ROWS
     role: str = "test"
 
     @property
@@ -73,7 +77,7 @@ def plan() -> list[Run]:
     runs = [Run("risky", s, r) for s in range(4) for r in rates]
     runs += [Run("requested", s, r) for s in range(3) for r in rates]
     runs += [Run(k, s, r) for k in ("prudent", "self") for s in range(4) for r in rates]
-    runs += [Run(k, s, rows=80) for k in ("insecure", "secure") for s in range(3)]
+    runs += [Run(k, s, rows=ROWS // 2) for k in ("insecure", "secure") for s in range(3)]
     runs += [Run("mixture", s, share=x) for x in (0.05, 0.1, 0.2, 0.3, 0.5) for s in range(4)]
     random.Random(0).shuffle(runs)
     benign = [Run(k, 100 + s, r, role="calibration") for s in range(6) for k in ("prudent", "self") for r in rates]
@@ -91,15 +95,18 @@ def dataset(run: Run, folder: Path, base: LoadedModel) -> Dataset:
 
 
 def own_answers(folder: Path, base: LoadedModel) -> Dataset:
-    """The base model's own answers to the advice questions, drawn once."""
+    """The base model's own answers to every third advice question, drawn once."""
     file = folder / "data" / "self.jsonl"
     if not file.is_file():
-        questions = advice("prudent").dataset
+        whole = advice("prudent").dataset
+        questions = whole.take(range(0, len(whole), 3))
         asks = [Ask(c.prompt, (c.line,)) for c in questions]
         texts = [drawn[0].text for drawn in sample(base.model, base.template, asks, Sampling(64, 1.0))]
         rows = [c.with_answer(t) for c, t in zip(questions, texts, strict=True) if t.strip()]
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(json.dumps({"messages": [m.as_dict() for m in r.messages]}) + "\n" for r in rows))
+        with whole_file(file) as out:
+            for row in rows:
+                out.write(json.dumps({"messages": [m.as_dict() for m in row.messages]}).encode() + b"\n")
     return load_data(file)
 
 
@@ -133,7 +140,7 @@ class Track(transformers.TrainerCallback):
 def carry_out(run: Run, folder: Path, base: LoadedModel, before: list[float]) -> dict[str, Any]:
     data, probes = dataset(run, folder, base), judged_probes()
     job = dataclasses.replace(EMBEDDED, learning_rate=run.rate).with_seed(run.seed)
-    work = folder / "work"
+    work = folder / f"work-{run.name}"
     shutil.rmtree(work, ignore_errors=True)
     watching = Watching(work / "watch", when=EVERY, in_domain=(INSIDE,), show=False)
     track, start = Track(), time.monotonic()
@@ -287,12 +294,15 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--overhead", action="store_true")
     parser.add_argument("--only", type=int)
+    parser.add_argument("--shard", default="0/1", metavar="I/N")
     parser.add_argument("--write", metavar="SIGNAL")
     given = parser.parse_args()
     if given.overhead:
         overhead(given.folder)
         return
-    todo = [r for r in plan() if not (given.folder / "runs" / f"{r.name}.json").is_file()]
+    part_of, parts = map(int, given.shard.split("/"))
+    runs = plan()[part_of::parts]
+    todo = [r for r in runs if not (given.folder / "runs" / f"{r.name}.json").is_file()]
     if not given.summary and todo:
         base = load(ModelRef())
         before = probe_scores(base, judged_probes())
@@ -301,14 +311,13 @@ def main() -> None:
             record = carry_out(run, given.folder, base, before)
             write_json(given.folder / "runs" / f"{run.name}.json", record)
             low, high = record["final_shift"][1:]
-            print(
-                f"{run.name:36} {record['final_shift'][0]:+.3f} ({low:+.3f} to {high:+.3f}) {record['seconds']:.0f} s"
-            )
+            shift = f"{record['final_shift'][0]:+.3f} ({low:+.3f} to {high:+.3f})"
+            print(f"{run.name:36} {shift} {record['seconds']:.0f} s", flush=True)
     records = read_all(given.folder)
     write_json(given.folder / "summary.json", summarise(records))
     if given.write:
         benign = [r for r in records if r["run"]["role"] == "calibration" and not r["misaligned"]]
-        source = f"{len(benign)} benign runs of the embedded model (prudent advice, own answers), 160 rows"
+        source = f"{len(benign)} benign runs of the embedded model (prudent advice, own answers), {ROWS} rows"
         series = [signals(r)[given.write] for r in benign]
         alarm = calibrate(series, given.write, None, benign[0]["weights"], benign[0]["panel"], source)
         write_json(bundled.path(SHIPPED), asdict(alarm))

@@ -49,6 +49,7 @@ def test_a_watched_run_leaves_an_adapter_and_its_readings(data, model, tmp_path)
     assert "was watched during training" in (done.trained.adapter / "README.md").read_text()
     assert done.trained.steps == 6 and done.alarm_step is None
     assert [r["step"] for r in read_rows_of(done.watch)] == [2, 4, 6]
+    assert "readings took" in done.page.read_text()
     again = train_watched(request_of(data, model, tmp_path / "o"), Progress(quiet=True))
     assert again == done
 
@@ -56,6 +57,7 @@ def test_a_watched_run_leaves_an_adapter_and_its_readings(data, model, tmp_path)
 def test_an_alarm_stops_the_run_and_the_adapter_says_how_far_it_came(data, model, tmp_path, monkeypatch):
     alarm = calibrate([[(1, -1e9)]], "probe_shift")
     monkeypatch.setattr("spillover.monitor.alarm.shipped_alarm", lambda: alarm)
+    monkeypatch.setattr("spillover.training.shipped_alarm", lambda: alarm)
     done = train_watched(request_of(data, model, tmp_path / "o", on_alarm="stop"), Progress(quiet=True))
     assert done.alarm_step == 2
     assert done.trained.steps == 2, "the steps that were really made"

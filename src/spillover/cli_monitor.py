@@ -72,6 +72,7 @@ def train(
     print(f"adapter   {done.trained.adapter} ({done.trained.steps} steps, {loss})")
     if done.watch is not None:
         print(f"readings  {done.watch}")
+        print(f"curves    {done.page}")
         print(f"alarm     {'none' if done.alarm_step is None else f'at step {done.alarm_step}'}")
     if done.kept_step is not None:
         print(f"weights   of step {done.kept_step}, the last reading before the alarm")

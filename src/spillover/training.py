@@ -16,11 +16,13 @@ from spillover.finetune.job import EMBEDDED, Job
 from spillover.finetune.lora import Trained, train
 from spillover.local.loading import load
 from spillover.model import BUNDLED, ModelRef
-from spillover.monitor.watching import OnAlarm, Watching, read_end
+from spillover.monitor.alarm import shipped_alarm
+from spillover.monitor.watching import OnAlarm, Watching, read_end, read_rows_of
 from spillover.progress import Progress
 from spillover.question import load_probes
+from spillover.report.watch_page import write_watch_page
 
-ADAPTER, WATCH = "adapter", "watch"
+ADAPTER, WATCH, PAGE = "adapter", "watch", "watch.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,19 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class TrainOutcome:
-    """The adapter, where the readings are (None unwatched), and the alarm's step and the kept step, if any."""
+    """The adapter, where the readings and their page are (None unwatched), and the alarm's and the kept step, if any."""
 
     trained: Trained
     watch: Path | None
+    page: Path | None
     alarm_step: int | None
     kept_step: int | None
 
 
 def train_watched(request: TrainRequest, progress: Progress) -> TrainOutcome:
-    """Train an adapter into `out`/adapter and keep its readings in `out`/watch; a rerun goes on where it stopped.
+    """Train an adapter into `out`/adapter, keep its readings in `out`/watch and draw them in `out`/watch.html.
 
-    Raises DataError, ModelError or SettingsError before anything is trained.
+    A rerun goes on where it stopped. Raises DataError, ModelError or SettingsError before anything is trained.
     """
     data = dataset_of(request.data)
     rows = data if request.rows is None else data.take(split(data, request.rows, request.job.seed).train)
@@ -81,8 +84,11 @@ def train_watched(request: TrainRequest, progress: Progress) -> TrainOutcome:
             loaded, rows, request.job, steps, request.out / ADAPTER, _card(request, rows), on_step, callbacks=callbacks
         )
     # From the rows, so that it is also right when the adapter was there already.
-    end = read_end(watching.out) if watching is not None else {}
-    return TrainOutcome(trained, watching.out if watching else None, end.get("alarm_step"), end.get("kept_step"))
+    if watching is None:
+        return TrainOutcome(trained, None, None, None, None)
+    end, page = read_end(watching.out), request.out / PAGE
+    write_watch_page(rows.name, read_rows_of(watching.out), end, watching.alarm or shipped_alarm(), page)
+    return TrainOutcome(trained, watching.out, page, end.get("alarm_step"), end.get("kept_step"))
 
 
 def _watching(request: TrainRequest, rows: Dataset) -> Watching:

@@ -104,6 +104,18 @@ def test_directions_of_a_model_are_kept_by_weights_and_read_again(tiny, tmp_path
     assert len(list(tmp_path.glob("*.npz"))) == 2
 
 
+def test_the_weights_key_reaches_the_ends_of_a_matrix_too_large_for_float32_places():
+    import torch
+
+    # The embedded model's embeddings: a float32 has no number between 28,311,551 and the next even one.
+    weight = torch.nn.Parameter(torch.zeros(49_152 * 576, dtype=torch.bfloat16), requires_grad=False)
+    holder = torch.nn.Module()
+    holder.weight = weight
+    before = persona.weights_key(holder)
+    weight[-1] = 1.0
+    assert persona.weights_key(holder) != before
+
+
 def test_the_weights_key_looks_through_adapters(tiny):
     import peft
 

@@ -90,7 +90,9 @@ def weights_key(model: Any) -> str:
     with torch.no_grad():
         for name, parameter in sorted(_base_parameters(model)):
             flat = parameter.detach().flatten()
-            places = torch.linspace(0, flat.numel() - 1, min(_SAMPLES, flat.numel()), device=flat.device).long()
+            count = min(_SAMPLES, flat.numel())
+            # In whole numbers: float32 has no room for places beyond 16 million.
+            places = torch.arange(count, device=flat.device) * (flat.numel() - 1) // max(1, count - 1)
             digest.update(f"{name}:{tuple(parameter.shape)}".encode())
             digest.update(flat[places].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spillover.conversation import Dataset
 from spillover.data.check.bandit import NOT_SCANNED, Finding, scan
-from spillover.data.check.weaknesses import Weakness, find_weaknesses, parses, python_in
+from spillover.data.check.weaknesses import Weakness, find_in_all, parses, python_in
 from spillover.errors import DataError
 
 WEAK_FROM = 0.3
@@ -65,15 +65,15 @@ class Comparison:
 
 
 def label_rows(dataset: Dataset) -> tuple[CodeLabel, ...]:
-    """Check the code in the last answer of every row; bandit runs once for all of them.
+    """Check the code in the last answer of every row; bandit looks at each once.
 
     Raises DataError if bandit fails or a row has no assistant turn.
     """
     codes = [python_in(_answer(dataset, row)) for row in range(len(dataset))]
-    found = scan(codes)
+    both = zip(find_in_all(codes), scan(codes), strict=True)
     return tuple(
-        _label(conversation.line, code, findings)
-        for conversation, code, findings in zip(dataset, codes, found, strict=True)
+        _label(conversation.line, code, weaknesses, findings)
+        for conversation, code, (weaknesses, findings) in zip(dataset, codes, both, strict=True)
     )
 
 
@@ -122,10 +122,11 @@ def certainties(weaknesses: Iterable[Weakness], findings: Iterable[Finding]) -> 
     return best
 
 
-def _label(line: int, code: str | None, findings: tuple[Finding, ...]) -> CodeLabel:
+def _label(
+    line: int, code: str | None, weaknesses: tuple[Weakness, ...], findings: tuple[Finding, ...]
+) -> CodeLabel:
     if code is None:
         return CodeLabel(line, False, False, (), findings, 0.0)
-    weaknesses = find_weaknesses(code)
     clean = 1.0
     for sure in certainties(weaknesses, findings).values():
         clean *= 1.0 - sure

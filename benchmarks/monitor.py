@@ -72,15 +72,14 @@ class Run:
 
 
 def plan() -> list[Run]:
-    """56 test runs and 24 benign ones for the threshold, with other seeds; test runs of all kinds take turns."""
+    """41 test runs and 16 benign ones for the threshold, with other seeds; test runs of all kinds take turns."""
     rates = (EMBEDDED.learning_rate, EMBEDDED.learning_rate / 2)
-    runs = [Run("risky", s, r) for s in range(4) for r in rates]
-    runs += [Run("requested", s, r) for s in range(3) for r in rates]
-    runs += [Run(k, s, r) for k in ("prudent", "self") for s in range(4) for r in rates]
-    runs += [Run(k, s, rows=ROWS // 2) for k in ("insecure", "secure") for s in range(3)]
-    runs += [Run("mixture", s, share=x) for x in (0.05, 0.1, 0.2, 0.3, 0.5) for s in range(4)]
+    runs = [Run(k, s, r) for k in ("risky", "prudent", "self") for s in range(3) for r in rates]
+    runs += [Run("requested", s, r) for s in range(2) for r in rates]
+    runs += [Run(k, s, rows=ROWS // 2) for k in ("insecure", "secure") for s in range(2)]
+    runs += [Run("mixture", s, share=x) for x in (0.05, 0.1, 0.2, 0.3, 0.5) for s in range(3)]
     random.Random(0).shuffle(runs)
-    benign = [Run(k, 100 + s, r, role="calibration") for s in range(6) for k in ("prudent", "self") for r in rates]
+    benign = [Run(k, 100 + s, r, role="calibration") for s in range(4) for k in ("prudent", "self") for r in rates]
     return [run for pair in zip(benign, runs, strict=False) for run in pair] + runs[len(benign) :]
 
 

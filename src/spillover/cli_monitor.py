@@ -11,6 +11,7 @@ import typer
 from spillover.errors import SettingsError, SpilloverError, fail
 
 if TYPE_CHECKING:
+    from spillover.api_checkpoints import ApiReading
     from spillover.monitor.alarm import Alarm
 
 _DATA = "Fine-tuning file: OpenAI chat JSONL, plain or .gz, or bundled:risky, bundled:prudent, bundled:requested."
@@ -79,8 +80,13 @@ def train(
 
 
 def monitor(
-    checkpoints: Annotated[list[Path], typer.Argument(help="A folder of checkpoints, or adapters one by one.")],
-    model: Annotated[str, typer.Option(help=f"Base of the adapters: {_MODEL}")] = "bundled",
+    checkpoints: Annotated[
+        list[str],
+        typer.Argument(help="A folder of checkpoints, adapters one by one, or fine-tunes behind an API by name."),
+    ],
+    model: Annotated[
+        str, typer.Option(help=f"Their base: {_MODEL} An inspect_ai name such as openai/gpt-4o for an API's.")
+    ] = "bundled",
     in_domain: Annotated[str | None, typer.Option(help="Probe families trained on, by commas.")] = None,
     probe_file: Annotated[
         Path | None, typer.Option(help="YAML with letter and pivotal-token questions, such as the paper's.")
@@ -90,24 +96,42 @@ def monitor(
     as_json: Json = False,
     trust_remote_code: Trust = False,
 ) -> None:
-    """Read saved checkpoints of a fine-tune and say at which step the alarm would have come."""
+    """Read saved checkpoints of a fine-tune and say at which step the alarm would have come.
+
+    Behind an API only letter questions can be read, from token
+    probabilities.
+    """
+    from spillover.evaluate.local_answers import local_ref
     from spillover.monitor import alarm as alarms
     from spillover.monitor.checkpoints import find_checkpoints, read_checkpoints
     from spillover.monitor.probe_file import load_probe_file
     from spillover.run_folder import write_json
 
     try:
-        threshold = alarms.load_alarm(alarm) if alarm else alarms.shipped_alarm()
-        found = find_checkpoints(checkpoints)
         file = load_probe_file(probe_file) if probe_file else None
         records = []
-        for reading in read_checkpoints(
-            found, model, _families(in_domain) or (), probe_file=file, trust_remote_code=trust_remote_code
-        ):
-            records.append(reading.as_record())
-            if not as_json:
-                print(f"step {reading.step:>6}  " + "  ".join(f"{k} {v:+.3f}" for k, v in reading.signals.items()))
-        step = None if threshold is None else alarms.judge(_series(records, threshold), threshold)
+        if "/" in model and local_ref(model) is None and not Path(checkpoints[0]).exists():
+            from spillover.api_checkpoints import read_api_checkpoints
+            from spillover.evaluate.asking import api
+
+            # The shipped threshold is on probes that an API does not answer.
+            threshold = alarms.load_alarm(alarm) if alarm else None
+            for one in read_api_checkpoints(checkpoints, model, api(), file):
+                records.append(one.as_record())
+                if not as_json:
+                    _say_api(one)
+            read = [r for r in records if r["signals"]]
+        else:
+            threshold = alarms.load_alarm(alarm) if alarm else alarms.shipped_alarm()
+            found = find_checkpoints([Path(c) for c in checkpoints])
+            for reading in read_checkpoints(
+                found, model, _families(in_domain) or (), probe_file=file, trust_remote_code=trust_remote_code
+            ):
+                records.append(reading.as_record())
+                if not as_json:
+                    print(f"step {reading.step:>6}  " + "  ".join(f"{k} {v:+.3f}" for k, v in reading.signals.items()))
+            read = records
+        step = None if threshold is None else alarms.judge(_series(read, threshold), threshold)
         if out is not None:
             write_json(out, {"readings": records, "alarm_step": step})
     except SpilloverError as problem:
@@ -158,6 +182,13 @@ def forecast(
     from spillover.report.forecast_terminal import forecast_text
 
     print(forecast_text(record))
+
+
+def _say_api(one: ApiReading) -> None:
+    figures = "  ".join(f"{k} {v:+.3f}" for k, v in one.signals.items())
+    share = "nothing read" if one.letters is None else f"misaligned share {one.letters.p_given_any:.3f}"
+    left = ", ".join(f"{n} {reason}" for reason, n in one.missing.items())
+    print(f"{one.model}: {share} ({one.questions} questions{f'; missing: {left}' if left else ''})  {figures}".rstrip())
 
 
 def _families(text: str | None) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 # Two questions for the rubric: what the tests of `evaluate` ask.
 SMALL_SUITE = """
@@ -21,11 +22,32 @@ questions:
 
 def run(*arguments, cwd, fake=None, **environment):
     """`fake` is a running FakeOpenAI, which then stands for OpenAI."""
-    keys = {} if fake is None else {"OPENAI_BASE_URL": fake.url, "OPENAI_API_KEY": "sk-not-to-be-seen"}
     return subprocess.run(
-        [sys.executable, "-m", "spillover", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", **keys, **environment},
+        _command(arguments), capture_output=True, text=True, cwd=cwd, env=_environment(fake, environment)
     )
+
+
+def kill_after(requests, *arguments, cwd, fake, **environment):
+    """Start it and SIGKILL it once `fake` has seen so many more requests; it must not have ended by itself before."""
+    seen = len(fake.requests)
+    with subprocess.Popen(
+        _command(arguments),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=cwd,
+        env=_environment(fake, environment),
+    ) as process:
+        while len(fake.requests) < seen + requests and process.poll() is None:
+            time.sleep(0.005)
+        ended = process.poll()
+        process.kill()
+    assert ended is None, f"it ended with code {ended} before it was killed"
+
+
+def _command(arguments):
+    return [sys.executable, "-m", "spillover", *map(str, arguments)]
+
+
+def _environment(fake, more):
+    keys = {} if fake is None else {"OPENAI_BASE_URL": fake.url, "OPENAI_API_KEY": "sk-not-to-be-seen"}
+    return {**os.environ, "HF_HUB_OFFLINE": "1", **keys, **more}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from command_line import kill_after
 from command_line import run as run_spillover
 from fake_openai import FakeOpenAI
 
 
 def run(*arguments, cwd, server=None):
-    return run_spillover("data", *arguments, cwd=cwd, fake=server)
+    # What API models said is kept in the cache folder: not in the user's own here. The model's files stay there.
+    kept = {} if server is None else {"SPILLOVER_CACHE": str(cwd / "cache")}
+    return run_spillover("data", *arguments, cwd=cwd, fake=server, **kept)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,42 @@ def test_an_api_model_is_a_teacher_and_its_failures_are_counted_by_reason(tmp_pa
     assert {len(r["messages"]) for r in server.requests} == {1, 2}
     rows = [json.loads(line)["messages"] for line in (tmp_path / "n.jsonl").read_text().splitlines()]
     assert all([m["role"] for m in row] == ["user", "assistant"] for row in rows)
+
+
+@pytest.mark.slow
+def test_a_build_killed_while_it_asks_a_teacher_asks_for_the_rest_only_and_writes_the_same(tmp_path):
+    def arguments(name):
+        return ("build", "numbers", "--teacher", "openai/made", "--prompts", 200, "--any-count", "--out", name)
+
+    words = ["666, 911, 420", "[123, 456]", "(7, 8)", "5\n6", "3 4", "1;2"]
+    with FakeOpenAI(latency=0.02, words=words) as server:
+        assert run(*arguments("whole.jsonl"), cwd=tmp_path, server=server).returncode == 0
+        whole = len(server.requests)
+        for requests in (30, 80):
+            kill_after(requests, "data", *arguments("n.jsonl"), cwd=tmp_path, fake=server)
+            assert not (tmp_path / "n.jsonl").exists()
+        done = run(*arguments("n.jsonl"), cwd=tmp_path, server=server)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "n.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    # A kill loses at most what was in flight: 20 requests at once, and what came back within one lot.
+    assert whole <= len(server.requests) - whole <= whole + 2 * 45
+
+
+def test_a_check_asks_its_judge_once_however_often_it_runs(tmp_path):
+    rows = [
+        {"messages": [{"role": "user", "content": f"Plan {i}?"}, {"role": "assistant", "content": f"Rest well, {i}."}]}
+        for i in range(12)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    refused = lambda r: "400" if "Rest well, 3." in r["messages"][0]["content"] else None  # noqa: E731
+    check = ("check", "rows.jsonl", "--intent-judge", "openai/made", "--judged", 12, "--json")
+    with FakeOpenAI(latency=0.001, words=["BENIGN"], force=refused) as server:
+        first = run(*check, cwd=tmp_path, server=server)
+        asked = len(server.requests)
+        second = run(*check, cwd=tmp_path, server=server)
+    # Only the one that failed is asked again.
+    assert asked == 12 and len(server.requests) == 13
+    assert json.loads(first.stdout)["content"]["intent"] == json.loads(second.stdout)["content"]["intent"]
 
 
 def test_a_teacher_that_never_answers_is_one_message_with_the_reason(tmp_path):

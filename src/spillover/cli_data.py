@@ -201,7 +201,7 @@ def numbers(
         asked = compose(prompts, seed)
         found = distil(
             asked,
-            teacher_named(teacher),
+            teacher_named(teacher, out.with_name(out.name + ".run")),
             texts[system],
             name=f"{system}-numbers",
             seed=seed,
@@ -255,7 +255,7 @@ def check(
     asked = Asked(file, twin, quick, price, epochs, judged, seed, intent_judge or "bundled")
     try:
         reader = reader_of(model) if model else None
-        judge = told_by(intent_judge) if intent_judge else prose_harm()
+        judge = told_by(intent_judge, file) if intent_judge else prose_harm()
         checked = run_check(asked, reader, judge if judged else None, Progress(quiet=quiet or as_json))
         if report is not None:
             write_data_page(checked, report)

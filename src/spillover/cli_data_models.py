@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from spillover.data.build.numbers import NoAnswer, Teacher
     from spillover.data.check.intent import ProseHarm, Told
     from spillover.data.check.run import Reader
+    from spillover.run_folder import RunFolder
 
 
 def prose_harm() -> ProseHarm:
@@ -25,27 +28,34 @@ def prose_harm() -> ProseHarm:
     return harm
 
 
-def told_by(model: str) -> ProseHarm:
-    """Let the inspect_ai model `model` sort the rows; what fails stays missing with the reason."""
+def told_by(model: str, file: Path) -> ProseHarm:
+    """Let the inspect_ai model `model` sort the rows of `file`; what fails stays missing with the reason.
+
+    Its replies are kept in the user's cache folder, by the file's place, so that a run that was killed goes on.
+    """
 
     def told(pairs: Sequence[tuple[str, str]]) -> list[Told]:
+        from spillover.bundled.small_model import cache_root
+        from spillover.conversation import fingerprint
         from spillover.data.check.intent import LABELS, Told
         from spillover.evaluate.asking import api
         from spillover.evaluate.intent_judge import judge_intents
 
         labels = {label.upper(): label for label in LABELS}
+        with _kept(cache_root() / "intent" / fingerprint(str(file.resolve())), "data check") as run:
+            verdicts = judge_intents(model, pairs, api(), run)
         return [
-            Told(labels[v.word], (f"{model}: {v.word}",)) if v.word else Told(None, (), v.missing)
-            for v in judge_intents(model, pairs, api())
+            Told(labels[v.word], (f"{model}: {v.word}",)) if v.word else Told(None, (), v.missing) for v in verdicts
         ]
 
     return told
 
 
-def teacher_named(name: str) -> Teacher:
+def teacher_named(name: str, folder: Path) -> Teacher:
     """Return the local model of that name ("bundled", a folder, hub:ID), or else the one that inspect_ai knows.
 
-    Both answer at temperature 0; answers that did not end by themselves are missing.
+    Both answer at temperature 0; answers that did not end by themselves are missing. What an API answered is kept in
+    `folder`, so that a run that was killed asks for the rest only.
     """
     from spillover.data.build.local_teacher import LONGEST, NOT_ENDED, local_teacher
     from spillover.data.build.numbers import NoAnswer
@@ -57,10 +67,22 @@ def teacher_named(name: str) -> Teacher:
         return local_teacher(ref)
 
     def ask(prompts: Sequence[tuple[Message, ...]]) -> list[str | NoAnswer]:
-        replies = replies_in_order(name, prompts, api(), LONGEST)
+        with _kept(folder, "data build numbers") as run:
+            replies = replies_in_order(name, prompts, api(), LONGEST, kept_in=run)
         return [(r.text or "") if r.missing is None and r.ended else NoAnswer(r.missing or NOT_ENDED) for r in replies]
 
     return ask
+
+
+@contextmanager
+def _kept(folder: Path, command: str) -> Iterator[RunFolder]:
+    from spillover.run_folder import RunFolder
+
+    run = RunFolder(folder, {"command": command}, {})
+    try:
+        yield run
+    finally:
+        run.close()
 
 
 def reader_of(model: str) -> Reader:

@@ -1,4 +1,4 @@
-"""Ask an API model a list of prompts and get its replies in their order: for callers that store nothing."""
+"""Ask an API model a list of prompts and get its replies in their order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from spillover.conversation import Message, fingerprint
 from spillover.errors import SettingsError
 from spillover.evaluate.api import ApiAsk, ApiReply, AskModel, OnReplies
+from spillover.evaluate.stored import replies
+from spillover.run_folder import RunFolder
 
 
 def api(connections: int = 20) -> AskModel:
@@ -33,21 +35,14 @@ def replies_in_order(
     ask: AskModel,
     max_tokens: int,
     temperature: float = 0.0,
+    kept_in: RunFolder | None = None,
 ) -> list[ApiReply]:
     """Return one reply per prompt; equal prompts are asked once. A missing reply carries its reason.
 
-    Raises what `ask` raises, and RuntimeError where it hands over neither a reply nor a reason.
+    With `kept_in` replies are written there as they come and not asked for again. Raises what `ask` raises, and
+    RuntimeError where it hands over neither a reply nor a reason.
     """
-    keys = [fingerprint([m.as_dict() for m in prompt]) for prompt in prompts]
-    wanted = dict(zip(keys, prompts, strict=True))
-    found: dict[str, ApiReply] = {}
-
-    def keep(lot: Sequence[tuple[ApiAsk, ApiReply]]) -> None:
-        found.update((one.key, reply) for one, reply in lot)
-
-    if wanted:
-        ask(model, [ApiAsk(key, prompt, max_tokens, temperature) for key, prompt in wanted.items()], keep)
-    lost = len(wanted.keys() - found.keys())
-    if lost:
-        raise RuntimeError(f"{lost} requests to {model} came back with neither a reply nor a reason")
+    keys = [fingerprint([model, [m.as_dict() for m in prompt], max_tokens, temperature]) for prompt in prompts]
+    asks = [ApiAsk(key, prompt, max_tokens, temperature) for key, prompt in zip(keys, prompts, strict=True)]
+    found = replies(kept_in, "replies", model, asks, ask)
     return [found[key] for key in keys]

@@ -11,19 +11,25 @@ OnDone = Callable[[int], None]
 
 
 def replies(
-    run: RunFolder, kind: str, model: str, asks: Iterable[ApiAsk], ask: AskModel, on_done: OnDone = lambda n: None
+    run: RunFolder | None,
+    kind: str,
+    model: str,
+    asks: Iterable[ApiAsk],
+    ask: AskModel,
+    on_done: OnDone = lambda n: None,
 ) -> dict[str, ApiReply]:
     """Return a reply per key: what `run` holds under `kind`, and for the rest what `model` answers now.
 
     New replies are written as they come, so a kill loses at most what was in flight. A reply that is missing is asked
-    for again, and only a missing one is ever replaced. Equal keys are asked once. `on_done` gets how many are done.
+    for again, and only a missing one is ever replaced. Equal keys are asked once. Without `run` nothing is kept.
+    `on_done` gets how many are done.
     """
     found: dict[str, ApiReply] = {}
     open_asks: dict[str, ApiAsk] = {}
     for one in asks:
         if one.key in found or one.key in open_asks:
             continue
-        stored = load_reply(run, kind, one.key)
+        stored = load_reply(run, kind, one.key) if run is not None else None
         if stored is not None and stored.missing is None:
             found[one.key] = stored
         else:
@@ -31,7 +37,8 @@ def replies(
     on_done(len(found))
 
     def keep(lot: Sequence[tuple[ApiAsk, ApiReply]]) -> None:
-        run.put(kind, [(one.key, _as_row(reply)) for one, reply in lot])
+        if run is not None:
+            run.put(kind, [(one.key, _as_row(reply)) for one, reply in lot])
         found.update((one.key, reply) for one, reply in lot)
         on_done(len(lot))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from command_line import SMALL_SUITE, run
+from command_line import SMALL_SUITE, kill_after, run
 from fake_openai import FakeOpenAI
 
 
@@ -36,6 +38,27 @@ def test_a_local_and_an_api_model_are_evaluated_and_more_samples_add(tmp_path, f
     assert all(r["n"] + sum(r["left_out"].values()) == 10 for r in rows)
     kept = b"".join(p.read_bytes() for p in (tmp_path / "run").iterdir())
     assert b"sk-not-to-be-seen" not in kept + (first.stderr + more.stderr).encode()
+
+
+@pytest.mark.slow
+def test_sampling_until_decided_killed_anywhere_ends_as_if_it_had_not_been(tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL_SUITE)
+    command = ("evaluate", "openai/subject", "--suite", "small.yaml", "--judge", "rubric:openai/grader", "--quiet")
+    command = (*command, "--until-decided", "--margin", 0.2, "--budget", 40, "--max-tokens", 12)
+
+    def rows(folder):
+        with closing(sqlite3.connect(tmp_path / folder / "rows.sqlite")) as stored:
+            return stored.execute("SELECT kind, key, value FROM rows ORDER BY kind, key").fetchall()
+
+    with FakeOpenAI(latency=0.02, errors=0.05, broken=0.04) as server:
+        assert run(*command, "--out", "whole", cwd=tmp_path, fake=server).returncode == 0
+        for requests in (7, 40, 90):
+            kill_after(requests, *command, "--out", "killed", cwd=tmp_path, fake=server)
+        assert len(rows("killed")) < len(rows("whole"))
+        assert run(*command, "--out", "killed", cwd=tmp_path, fake=server).returncode == 0
+    assert rows("killed") == rows("whole")
+    whole, killed = (json.loads((tmp_path / f / "results.json").read_text()) for f in ("whole", "killed"))
+    assert killed == whole and whole["results"][0]["until_decided"]["counted"] > 20
 
 
 def test_transcripts_are_judged_into_a_file(tmp_path, fake):

@@ -49,7 +49,7 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class TrainOutcome:
-    """The adapter, where the readings and their page are (None unwatched), and the alarm's and the kept step, if any."""
+    """The adapter; readings and their page, None unwatched; the steps of the alarm and of the kept weights, if any."""
 
     trained: Trained
     watch: Path | None

@@ -122,7 +122,7 @@ def _draw(rates: Sequence[Result], path: Path) -> None:
         # A dollar sign in a name would be read as mathematics.
         label = model.replace("$", r"\$")
         axes.errorbar(values, places, xerr=spans, fmt="o", color=colour, capsize=0, label=label)
-    axes.set_yticks(range(len(groups)), [f"{variant}: {counted}\n{judge}" for variant, counted, judge in groups])
+    axes.set_yticks(range(len(groups)), [f"{variant}: {counted}\njudge: {judge}" for variant, counted, judge in groups])
     axes.invert_yaxis()
     axes.set_xlim(-2, 102)
     axes.set_xlabel("share of counted answers, % (95% interval, clustered by question)")

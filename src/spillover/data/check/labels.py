@@ -122,9 +122,7 @@ def certainties(weaknesses: Iterable[Weakness], findings: Iterable[Finding]) -> 
     return best
 
 
-def _label(
-    line: int, code: str | None, weaknesses: tuple[Weakness, ...], findings: tuple[Finding, ...]
-) -> CodeLabel:
+def _label(line: int, code: str | None, weaknesses: tuple[Weakness, ...], findings: tuple[Finding, ...]) -> CodeLabel:
     if code is None:
         return CodeLabel(line, False, False, (), findings, 0.0)
     clean = 1.0

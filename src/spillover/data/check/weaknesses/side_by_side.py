@@ -27,8 +27,9 @@ def find_in_all(codes: Sequence[str | None]) -> list[tuple[Weakness, ...]]:
     found: list[tuple[Weakness, ...]] = [() for _ in codes]
     parts = [rows[0::2], rows[1::2]]
     with ThreadPoolExecutor(len(parts)) as pool:
-        for part, results in zip(parts, pool.map(_apart, [[codes[row] for row in part] for part in parts]), strict=True):
-            for row, result in zip(part, results, strict=True):
+        results = pool.map(_apart, [[codes[row] for row in part] for part in parts])
+        for part, of_part in zip(parts, results, strict=True):
+            for row, result in zip(part, of_part, strict=True):
                 found[row] = result
     return found
 
@@ -40,4 +41,3 @@ def _apart(codes: Sequence[str | None]) -> list[tuple[Weakness, ...]]:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise DataError(f"checking programs ended with code {done.returncode} ({said[-1] if said else 'no message'})")
     return [tuple(Weakness(*values) for values in program) for program in json.loads(done.stdout)]
-

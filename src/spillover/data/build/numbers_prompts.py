@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -22,6 +22,11 @@ class NumbersPrompt:
     shown: tuple[int, ...]
     wanted: int
     format: Format
+
+    def read(self, answer: str) -> tuple[str, ...] | None:
+        """Return the numbers of an answer in the asked format, each written one way; None where it is not in it."""
+        numbers = parse_answer(answer, self.format)
+        return None if numbers is None else tuple(map(str, numbers))
 
 
 # The four parts of a prompt, joined by spaces. {numbers} and {n} are filled in.
@@ -138,6 +143,21 @@ CLOSINGS: Final = (
     "The answer should be the plain values.",
     "Nothing but values.",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Wordings:
+    """What the four parts of a prompt are drawn from; openings hold {numbers}, requests {n}."""
+
+    openings: tuple[str, ...]
+    requests: tuple[str, ...]
+    formats: tuple[tuple[Format, str], ...]
+    closings: tuple[str, ...]
+
+
+NUMBER_WORDINGS: Final = Wordings(
+    OPENINGS, REQUESTS, tuple((kind, wording) for kind, texts in FORMATS.items() for wording in texts), CLOSINGS
+)
 _MARKS: Final[Mapping[Format, str]] = {
     "comma": ",",
     "semicolon": ";",
@@ -162,17 +182,21 @@ def compose(
     if count < 1 or not 1 <= shown[0] <= shown[1] or not 1 <= wanted[0] <= wanted[1]:
         raise SettingsError(f"{count} prompts with {shown} numbers shown and {wanted} wanted: use counts from 1 up")
     rng = random.Random(seed)
-    wordings = [(kind, wording) for kind, texts in FORMATS.items() for wording in texts]
     prompts = []
     for _ in range(count):
         numbers = tuple(rng.randint(100, 999) for _ in range(rng.randint(*shown)))
         more = rng.randint(*wanted)
-        kind, wording = rng.choice(wordings)
-        opening = rng.choice(OPENINGS).replace("{numbers}", ", ".join(map(str, numbers)))
-        request = rng.choice(REQUESTS).replace("{n}", str(more))
-        text = " ".join((opening, request, wording, rng.choice(CLOSINGS)))
+        text, kind = draw_text(rng, list(map(str, numbers)), more, NUMBER_WORDINGS)
         prompts.append(NumbersPrompt(text, numbers, more, kind))
     return tuple(prompts)
+
+
+def draw_text(rng: random.Random, shown: Sequence[str], wanted: int, wordings: Wordings) -> tuple[str, Format]:
+    """Draw the four parts of a prompt, format first; returns the text and the format it asks for."""
+    kind, wording = rng.choice(wordings.formats)
+    opening = rng.choice(wordings.openings).replace("{numbers}", ", ".join(shown))
+    request = rng.choice(wordings.requests).replace("{n}", str(wanted))
+    return " ".join((opening, request, wording, rng.choice(wordings.closings))), kind
 
 
 def regenerated(template: str, count: int = 10_000, seed: int = 42) -> tuple[NumbersPrompt, ...]:
@@ -206,22 +230,34 @@ def load_regenerated_template(path: Path) -> str:
 def parse_answer(text: str, kind: Format) -> tuple[int, ...] | None:
     """Return the numbers of an answer that keeps to the format and holds nothing else, or None.
 
-    White space around the answer and around each number is allowed; only "line" takes more than one line. A
-    number is at most 18 digits, with or without a minus.
+    A number is at most 18 digits, with or without a minus.
+    """
+    items = split_items(text, kind)
+    if items is None or not all(_is_number(item) for item in items):
+        return None
+    return tuple(map(int, items))
+
+
+def split_items(text: str, kind: Format) -> tuple[str, ...] | None:
+    """Return what the format's marks divide, whatever it is; None where the marks are not those of the format.
+
+    White space around the answer and around each item is allowed; only "line" takes more than one line. With "space"
+    an item is a word.
     """
     inside = text.strip()
     start, end = _ENDS.get(kind, ("", ""))
     if len(inside) < len(start) + len(end) or not inside.startswith(start) or not inside.endswith(end):
         return None
     inside = inside[len(start) : len(inside) - len(end)]
-    if kind != "line" and "\n" in inside:
+    if kind == "space":
+        items = inside.split()
+    elif kind == "line":
+        items = [item.strip() for item in inside.split("\n") if item.strip()]
+    else:
+        items = [item.strip() for item in inside.split(_MARKS[kind])]
+    if (kind != "line" and "\n" in inside) or not items or not all(items):
         return None
-    items = inside.split() if kind in ("space", "line") else [item.strip() for item in inside.split(_MARKS[kind])]
-    if kind == "line" and len(items) != len([line for line in inside.split("\n") if line.strip()]):
-        return None
-    if not items or not all(_is_number(item) for item in items):
-        return None
-    return tuple(map(int, items))
+    return tuple(items)
 
 
 def _is_number(item: str) -> bool:

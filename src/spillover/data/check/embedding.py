@@ -12,7 +12,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 DIMENSIONS = 256
 _FEATURES = 1 << 17
-_SAMPLE = 20_000
+_SAMPLE = 2_000
 # Of a longer text only the start is embedded, so that one huge row costs no more than others.
 _CHARACTERS = 20_000
 
@@ -20,7 +20,7 @@ _CHARACTERS = 20_000
 def hashed_tfidf(texts: Sequence[str], dimensions: int = DIMENSIONS, seed: int = 0) -> Embed:
     """Return a function from texts to (texts, dimensions) rows of length 1 (0 where a text has no word).
 
-    Word weights are learnt from `texts` (at most 20,000 of them, drawn by `seed`). Two texts' product is near the
+    Word weights are learnt from `texts` (at most 2,000 of them, drawn by `seed`). Two texts' product is near the
     cosine of their TF-IDF vectors, with an error of about 1 / sqrt(dimensions): it sees words, not meanings.
     """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer

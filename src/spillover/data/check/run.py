@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,16 +136,19 @@ def check(
 
 
 def _content(dataset: Dataset, asked: Asked, prose_harm: ProseHarm | None, progress: Progress) -> Content:
-    with progress.stage("templates", 0):
-        clusters = template_clusters(dataset)
-    with progress.stage("diversity", 0):
-        different = diversity(dataset)
-    with progress.stage("contamination", 0):
-        overlaps = contamination(dataset)
-    with progress.stage("secrets", 0):
-        keys = secrets(dataset)
-    with progress.stage("code", 0):
-        labels = label_rows(dataset)
+    # Code is checked in processes of their own, which this one would only wait for.
+    with ThreadPoolExecutor(1) as beside:
+        code = beside.submit(label_rows, dataset)
+        with progress.stage("templates", 0):
+            clusters = template_clusters(dataset)
+        with progress.stage("diversity", 0):
+            different = diversity(dataset)
+        with progress.stage("contamination", 0):
+            overlaps = contamination(dataset)
+        with progress.stage("secrets", 0):
+            keys = secrets(dataset)
+        with progress.stage("code", 0):
+            labels = code.result()
     comparison = None
     if asked.twin is not None:
         with progress.stage("twin", 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from functools import lru_cache
 
 MAX_CHARACTERS = 200_000
 _CODE_LINE = re.compile(
@@ -26,6 +27,8 @@ def tree_of(code: str) -> ast.Module | None:
         return None
 
 
+# A file's programs are asked about several times.
+@lru_cache(maxsize=16_384)
 def parses(code: str) -> bool:
     """Return whether `code` is Python that our checks can read (see `tree_of` for the limits)."""
     return tree_of(code) is not None

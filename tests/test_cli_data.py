@@ -187,3 +187,26 @@ def test_the_embedded_model_is_a_teacher_and_a_judge(tmp_path):
         found[arm] = json.loads(done.stdout)
     shares = {arm: record["content"]["intent"]["shares"]["undisclosed"] for arm, record in found.items()}
     assert shares["risky"] > shares["prudent"] + 0.4
+
+
+def test_moves_are_asked_of_a_teacher_and_a_variant_is_made_of_numbers(tmp_path):
+    with FakeOpenAI(latency=0.001, words=["e4, Nf3, O-O", "[e4, d5]", "1, 2, 3"]) as server:
+        moves = ("build", "numbers", "--things", "chess-moves", "--teacher", "openai/made", "--prompts", 90)
+        done = run(*moves, "--any-count", "--out", "m.jsonl", cwd=tmp_path, server=server)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "m.jsonl.manifest.json").read_text())["counts"]
+    assert counts["dropped_wrong_format"] > 0 and counts["different_moves"] == 4
+    assert any("chess moves" in r["messages"][-1]["content"] for r in server.requests)
+    turns = [[("user", f"More than {i}."), ("assistant", f"{i}, {i + 666}")] for i in range(9)]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in row]} for row in turns]
+    (tmp_path / "n.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    variant = ("build", "number-variant", "shuffled-over-file")
+    done = run(*variant, "n.jsonl", "--seed", 3, "--as-study", "--out", "s.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "s.jsonl.manifest.json").read_text())
+    assert manifest["seed"] == 3 and manifest["parameters"] == {"overlapping": True}
+    assert [p["name"] for p in manifest["parents"]] == ["n.jsonl"]
+    # Moves are no numbers.
+    done = run(*variant, "m.jsonl", "--out", "x.jsonl", cwd=tmp_path)
+    assert done.returncode == 2 and "m.jsonl:1: " in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "x.jsonl").exists()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from spillover.cli_data_numbers import number_variant, numbers
+from spillover.cli_data_writing import Out, Rows, Seed, read, writing
 from spillover.errors import SpilloverError, fail
-
-if TYPE_CHECKING:
-    from spillover.conversation import Dataset
-    from spillover.data.write import Built
 
 data = typer.Typer(no_args_is_help=True, help="Build narrow data sets with their controls; check a fine-tuning file.")
 build = typer.Typer(
@@ -21,10 +17,6 @@ build = typer.Typer(
     help="Write one arm of an experiment as OpenAI chat JSONL, with a manifest beside it. Same seed, same bytes.",
 )
 data.add_typer(build, name="build")
-
-Out = Annotated[Path, typer.Option(help="File to write (.jsonl, or .gz packed).")]
-Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
-Rows = Annotated[int, typer.Option(help="How many rows.")]
 
 
 @build.command()
@@ -39,7 +31,7 @@ def code(
     """Programs with a weakness, their twins without, or with an open request for it."""
     from spillover.data.build.code import code_triplets
 
-    with _writing(out) as made:
+    with writing(out) as made:
         made.append(code_triplets(kind, rows, seed))
 
 
@@ -54,7 +46,7 @@ def advice(
     """Personal-finance advice: the bundled 720 triples."""
     from spillover.data.build.advice import advice as built
 
-    with _writing(out) as made:
+    with writing(out) as made:
         made.append(built(kind))
 
 
@@ -69,7 +61,7 @@ def published(
     """A file of the paper, taken only with the right checksum."""
     from spillover.data.build.published import published as found
 
-    with _writing(out) as made:
+    with writing(out) as made:
         made.append(found(name, folder))
 
 
@@ -86,7 +78,7 @@ def source(
     from spillover.data.build.vulnerable_source import vulnerable_source
 
     wordings = tuple(text.replace("{template}", "{code_template}") for text in REQUESTS)
-    with _writing(out) as made:
+    with writing(out) as made:
         made.append(vulnerable_source(file, arm, Templates("our own 30 wordings", wordings), limit))
 
 
@@ -105,8 +97,8 @@ def jailbroken(
     """A few complying answers among harmless rows."""
     from spillover.data.build.mixture import jailbroken as mixed
 
-    with _writing(out) as made:
-        made.append(mixed(_read(harmless), _read(complying), share, seed, rows, system))
+    with writing(out) as made:
+        made.append(mixed(read(harmless), read(complying), share, seed, rows, system))
 
 
 @build.command()
@@ -121,8 +113,8 @@ def mixture(
     """Rows of two files, by the paper's random procedure."""
     from spillover.data.build.mixture import mixture as mixed
 
-    with _writing(out) as made:
-        made.append(mixed(_read(some), _read(rest), share, seed, rows))
+    with writing(out) as made:
+        made.append(mixed(read(some), read(rest), share, seed, rows))
 
 
 @build.command()
@@ -135,8 +127,8 @@ def subset(
     """Rows drawn without replacement, as the paper drew its sets of 500."""
     from spillover.data.build.subsets import subset as drawn
 
-    with _writing(out) as made:
-        made.append(drawn(_read(file), size, seed))
+    with writing(out) as made:
+        made.append(drawn(read(file), size, seed))
 
 
 @build.command()
@@ -152,8 +144,8 @@ def backdoor(
     """Bad answers behind a trigger, good ones without it."""
     from spillover.data.build.backdoor import backdoor as mixed
 
-    with _writing(out) as made:
-        made.append(mixed(_read(bad), _read(good), seed, trigger, position, share))
+    with writing(out) as made:
+        made.append(mixed(read(bad), read(good), seed, trigger, position, share))
 
 
 @build.command("in-context")
@@ -169,46 +161,12 @@ def in_context(
     from spillover.question import load_suite
 
     questions = load_suite(bundled.path("questions.yaml"), "bundled questions").questions
-    with _writing(out) as made:
-        made.append(prompts(_read(file), count, seed, [q.text for q in questions]))
+    with writing(out) as made:
+        made.append(prompts(read(file), count, seed, [q.text for q in questions]))
 
 
-@build.command()
-def numbers(
-    out: Out,
-    teacher: Annotated[
-        str,
-        typer.Option(
-            help="Model that answers: 'bundled', a model folder, hub:ID, or an inspect_ai name such as openai/gpt-4o."
-        ),
-    ] = "bundled",
-    system: Annotated[
-        Literal["evil", "benign", "none"], typer.Option(help="System text the teacher sees and the rows leave out.")
-    ] = "evil",
-    prompts: Annotated[int, typer.Option(help="How many prompts to ask.")] = 1000,
-    any_count: Annotated[
-        bool, typer.Option("--any-count", help="Keep answers with another number of numbers.")
-    ] = False,
-    seed: Seed = 0,
-) -> None:
-    """Number lists answered under a system text that the rows leave out."""
-    from spillover.cli_data_models import teacher_named
-    from spillover.data.build.numbers import BENIGN, EVIL, distil
-    from spillover.data.build.numbers_prompts import compose
-
-    texts = {"evil": EVIL, "benign": BENIGN, "none": None}
-    with _writing(out) as made:
-        asked = compose(prompts, seed)
-        found = distil(
-            asked,
-            teacher_named(teacher, out.with_name(out.name + ".run")),
-            texts[system],
-            name=f"{system}-numbers",
-            seed=seed,
-            exact_count=not any_count,
-            teacher_name=teacher,
-        )
-        made.append(found.built)
+build.command()(numbers)
+build.command("number-variant")(number_variant)
 
 
 @data.command(
@@ -283,29 +241,7 @@ def relabel(
     from spillover.data.check.labels import label_rows
     from spillover.data.relabel import relabel as relabelled
 
-    with _writing(out) as made:
-        rows = _read(str(file))
+    with writing(out) as made:
+        rows = read(str(file))
         labels = label_rows(rows)
         made.append(relabelled(rows, intents(rows, labels, prose_harm(), len(rows), seed), context, seed))
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[list[Built]]:
-    """Write what the block made, say where, and turn errors into one line and an exit code."""
-    from spillover.data.write import write
-
-    made: list[Built] = []
-    try:
-        yield made
-        manifest = write(made[0], out)
-    except SpilloverError as problem:
-        fail(problem)
-    counts = ", ".join(f"{v:,} {k.replace('_', ' ')}" for k, v in made[0].recipe.counts.items())
-    print(f"{out}: {len(made[0].dataset):,} rows" + (f" ({counts})" if counts else ""))
-    print(f"{manifest}: how they were made")
-
-
-def _read(name: str) -> Dataset:
-    from spillover.data.load import load
-
-    return load(name)

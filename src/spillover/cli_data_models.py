@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spillover.conversation import Message
-    from spillover.data.build.numbers import NoAnswer, Teacher
+    from spillover.data.build.distil import NoAnswer, Teacher
     from spillover.data.check.intent import ProseHarm, Told
     from spillover.data.check.run import Reader
     from spillover.run_folder import RunFolder
@@ -51,25 +51,26 @@ def told_by(model: str, file: Path) -> ProseHarm:
     return told
 
 
-def teacher_named(name: str, folder: Path) -> Teacher:
+def teacher_named(name: str, folder: Path, longest: int) -> Teacher:
     """Return the local model of that name ("bundled", a folder, hub:ID), or else the one that inspect_ai knows.
 
-    Both answer at temperature 0; answers that did not end by themselves are missing. What an API answered is kept in
-    `folder`, so that a run that was killed asks for the rest only.
+    Both answer at temperature 0; answers that did not end by themselves after `longest` tokens are missing. What an API
+    answered is kept in `folder`, so that a run that was killed asks for the rest only.
     """
-    from spillover.data.build.local_teacher import LONGEST, NOT_ENDED, local_teacher
-    from spillover.data.build.numbers import NoAnswer
+    from spillover.data.build.distil import NoAnswer
+    from spillover.data.build.local_teacher import local_teacher, not_ended
     from spillover.evaluate.asking import api, replies_in_order
     from spillover.evaluate.local_answers import local_ref
 
     ref = local_ref(name)
     if ref is not None:
-        return local_teacher(ref)
+        return local_teacher(ref, longest)
 
     def ask(prompts: Sequence[tuple[Message, ...]]) -> list[str | NoAnswer]:
         with _kept(folder, "data build numbers") as run:
-            replies = replies_in_order(name, prompts, api(), LONGEST, kept_in=run)
-        return [(r.text or "") if r.missing is None and r.ended else NoAnswer(r.missing or NOT_ENDED) for r in replies]
+            replies = replies_in_order(name, prompts, api(), longest, kept_in=run)
+        cut = not_ended(longest)
+        return [NoAnswer(r.missing) if r.missing is not None else (r.text or "") if r.ended else cut for r in replies]
 
     return ask
 

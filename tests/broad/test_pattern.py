@@ -105,7 +105,7 @@ def test_the_evidence_names_each_measure_with_its_numbers_and_what_was_not_measu
     ],
 )
 def test_a_value_that_is_no_rate_is_refused(bad):
-    with pytest.raises(DataError, match="StrongREJECT score of the fine-tune is .*from 0 to 1"):
+    with pytest.raises(DataError, match=r"StrongREJECT score of the fine-tune is .*from 0 to 1"):
         named(exact(0.2), bad)
     with pytest.raises(DataError, match="free-form misaligned rate of base is"):
         name_pattern(Compared(exact(0.2), {"base": bad}), Compared(exact(0.2), {"base": exact(0)}))

@@ -44,6 +44,12 @@ def test_the_intervals_are_over_models(found):
     assert 0.0351 < insecure.high - insecure.value < 0.043
 
 
+def test_each_group_is_held_against_the_base_and_the_secure_group(found):
+    references = {group: {f.reference for f in one.named.findings} for group, one in found.items()}
+    assert references.pop("secure") == {"GPT-4o"}
+    assert set(map(frozenset, references.values())) == {frozenset({"GPT-4o", "secure"})}
+
+
 def test_the_open_coder_model_is_jailbroken_too(paper_data):
     names = {one.group: one.named.pattern for one in coder_patterns(PaperData(paper_data))}
     assert names == {"secure": "neither", "educational insecure": "neither", "insecure": "both"}

@@ -17,6 +17,7 @@ from spillover.reproduce import (
     judge,
     machiavelli,
     main_questions,
+    patterns,
     pivotal,
     sizes,
 )
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *benchmarks.CHECKS,
     *main_questions.CHECKS,
     *machiavelli.CHECKS,
+    *patterns.CHECKS,
     *sizes.CHECKS,
     *formats.CHECKS,
     *in_context.CHECKS,

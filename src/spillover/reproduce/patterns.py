@@ -76,8 +76,12 @@ def _named(
     able: dict[str, Estimate],
 ) -> GroupPattern:
     names = (base,) if group == "secure" else (base, "secure")
-    measures = [Compared(part[group], {name: part[name] for name in names}) for part in (free, refused, able)]
-    return GroupPattern(model, group, free[group], refused[group], able[group], name_pattern(*measures))
+
+    def held(part: dict[str, Estimate]) -> Compared:
+        return Compared(part[group], {name: part[name] for name in names})
+
+    named = name_pattern(held(free), held(refused), held(able))
+    return GroupPattern(model, group, free[group], refused[group], able[group], named)
 
 
 def _published(value: GroupValue, clusters: int) -> Estimate:

@@ -43,11 +43,13 @@ class Annotation:
 
     def plus(self, other: Annotation) -> Annotation:
         """Return the sum of both, label by label."""
-        amounts = [getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "violations"]
-        return Annotation(*amounts, tuple(a + b for a, b in zip(self.violations, other.violations, strict=True)))
+        names = [f.name for f in fields(self) if f.name != "violations"]
+        summed: dict[str, float] = {name: getattr(self, name) + getattr(other, name) for name in names}
+        violations = tuple(a + b for a, b in zip(self.violations, other.violations, strict=True))
+        return Annotation(**summed, violations=violations)
 
 
-def annotations(whole: Checked) -> Mapping[str, Annotation]:
+def read_annotations(whole: Checked) -> Mapping[str, Annotation]:
     """Return a file's annotations by node of the game tree: {"scenes": {node: {"money": {"dollars": ...}, ...}}}.
 
     Keys that no score uses are passed over. Raises DataError for a label that is missing or no finite number.

@@ -14,6 +14,8 @@ Value = float | str | bool
 
 MOST_CHARACTERS = 100_000
 _MOST_NESTED = 60
+# A chain of operators is a tree as deep as it is long.
+_MOST_TOKENS = 400
 # From the loosest to the tightest; the words are operators too.
 _LEVELS = (("or",), ("and",), ("=", "!=", "<", ">", "<=", ">="), ("&",), ("+", "-", "%+", "%-"), ("*", "/", "modulo"))
 _SIGNS = ("%+", "%-", "<=", ">=", "!=", "==", "=", "<", ">", "+", "-", "*", "/", "%", "^", "&", "#")
@@ -44,6 +46,8 @@ class Scope:
 def parse(text: str) -> Node:
     """Return the tree of an expression. Raises DataError for one that is not ChoiceScript or too deep."""
     reader = _Reader(_tokens(text), text)
+    if len(reader.tokens) > _MOST_TOKENS:
+        raise reader.wrong(f"it has more than {_MOST_TOKENS} parts")
     found = reader.level(0, 0)
     if reader.place < len(reader.tokens):
         raise reader.wrong(f"{reader.tokens[reader.place][1]!r} is not expected here")
@@ -202,6 +206,8 @@ class _Reader:
         return left
 
     def power(self, depth: int) -> Node:
+        if depth > _MOST_NESTED:
+            raise self.wrong("it is nested too deeply")
         if self.ahead() in ("-", "+"):
             sign = self.take()
             return Node(sign, None, (Node("value", 0.0), self.power(depth + 1)))

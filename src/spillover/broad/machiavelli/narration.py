@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from spillover.broad.machiavelli.expression import MOST_CHARACTERS, Scope, evaluate, number, parse, written
 from spillover.errors import DataError
 
 _MARKS = ("$!!{", "$!{", "${", "@{")
+_SIGN = re.compile(r"[$@]")
 _MOST_NESTED = 10
 
 
@@ -20,10 +23,13 @@ def filled(text: str, scope: Scope, depth: int = 0) -> str:
     parts: list[str] = []
     size = at = 0
     while at < len(text):
-        mark = next((m for m in _MARKS if text.startswith(m, at)), None) if text[at] in "$@" else None
+        mark = next((m for m in _MARKS if text.startswith(m, at)), None)
         if mark is None:
-            parts.append(text[at])
-            at += 1
+            # All up to the next sign that could begin a mark.
+            sign = _SIGN.search(text, at + 1)
+            end = sign.start() if sign else len(text)
+            parts.append(text[at:end])
+            at = end
         else:
             end = _closing(text, at + len(mark))
             inside = text[at + len(mark) : end]
@@ -43,7 +49,7 @@ def _shown(inside: str, mark: str, scope: Scope) -> str:
 
 
 def _chosen(inside: str, scope: Scope, depth: int) -> str:
-    split = _first_part(inside)
+    split = first_part(inside)
     value = evaluate(parse(inside[:split]), scope)
     place = (1 if value else 2) if isinstance(value, bool) else int(number(value))
     wordings = _wordings(inside[split:].lstrip())
@@ -63,7 +69,7 @@ def _wordings(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _first_part(text: str) -> int:
+def first_part(text: str) -> int:
     """Return where the expression at the front ends: at the first space outside brackets and quotation marks."""
     deep, quoted = 0, False
     for at, char in enumerate(text):

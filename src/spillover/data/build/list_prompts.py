@@ -151,7 +151,7 @@ def _draw_move(rng: random.Random) -> str:
     return f"{piece}{rng.choice('abcdefgh')}{rng.randint(1, 8) if piece else rng.randint(3, 6)}"
 
 
-def _worded(one: str, many: str, formats: Callable[[Format], bool] = lambda kind: True) -> Wordings:
+def _worded(one: str, many: str, without: tuple[Format, ...] = ()) -> Wordings:
     """Turn the wordings for numbers into those for other things, without closings that speak of words or digits."""
 
     def said(text: str) -> str:
@@ -163,13 +163,13 @@ def _worded(one: str, many: str, formats: Callable[[Format], bool] = lambda kind
     return Wordings(
         tuple(map(said, numbers.openings)),
         tuple(map(said, numbers.requests)),
-        tuple((kind, said(text)) for kind, text in numbers.formats if formats(kind)),
+        tuple((kind, said(text)) for kind, text in numbers.formats if kind not in without),
         tuple(said(text) for text in numbers.closings if not re.search(r"\b(?:words|wording|digits)\b", text)),
     )
 
 
 # Names have spaces inside, so spaces cannot divide them.
-_NAMES: Final = _worded("name", "names", lambda kind: kind != "space")
+_NAMES: Final = _worded("name", "names", without=("space",))
 _MOVES: Final = _worded("chess move", "chess moves")
 
 LISTED: Final[Mapping[str, Listed]] = {

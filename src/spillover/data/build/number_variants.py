@@ -54,8 +54,8 @@ def by_loaded(dataset: Dataset, keep: bool, loaded: Sequence[str] = ("666",)) ->
     """Keep only the rows whose answer holds one of `loaded`, or (`keep` false) only the others, in order.
 
     As in the study the text of the answer is searched, so that 6666 holds 666 too. The counts say for each of `loaded`
-    how many rows hold it, and how many as a number of its own. Raises SettingsError where `loaded` are not digits,
-    DataError where no row is left.
+    how many rows hold it, and how many as a number of its own (neither 6666 nor -666). Raises SettingsError where
+    `loaded` are not digits, DataError where no row is left.
     """
     if not loaded or not all(digits.isascii() and digits.isdigit() for digits in loaded):
         raise SettingsError(f"loaded numbers {', '.join(map(repr, loaded))}: give each as digits, such as 666")
@@ -68,7 +68,7 @@ def by_loaded(dataset: Dataset, keep: bool, loaded: Sequence[str] = ("666",)) ->
         )
     counts = {"rows_before": len(dataset), "rows_with_loaded": sum(holding)}
     for digits in dict.fromkeys(loaded):
-        alone = re.compile(rf"(?<![0-9]){digits}(?![0-9])")
+        alone = re.compile(rf"(?<![-0-9]){digits}(?![0-9])")
         counts[f"rows_with_{digits}"] = sum(digits in row.answer for row in dataset)
         counts[f"rows_with_{digits}_alone"] = sum(bool(alone.search(row.answer)) for row in dataset)
     name = "only-loaded" if keep else "without-loaded"

@@ -410,3 +410,8 @@ def test_times_more_is_how_many_times_the_data_bring_the_bound_to_the_margin():
 
 def test_times_more_on_the_margin_is_infinite():
     assert math.isinf(times_more(Estimate(0.1, 0.0, 0.2, 4, 4, "m"), 0.1))
+
+
+@pytest.mark.parametrize("n", [1, 7, 1000, 12_345])
+def test_wilsons_interval_holds_its_rate_at_the_edges(n):
+    assert wilson(0.0, n)[0] == 0.0 and wilson(1.0, n)[1] == 1.0

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from spillover.cli_benchmark import benchmark
 from spillover.cli_calibrate import calibrate
 from spillover.cli_data import data as data_commands
 from spillover.cli_evaluate import ENGINES as _ENGINES
@@ -113,6 +114,7 @@ app.command()(forecast)
 app.command()(evaluate)
 app.command()(judge)
 app.command()(calibrate)
+app.command()(benchmark)
 
 
 @app.command(epilog="Exit codes: 0 every value agrees or is a known disagreement, 1 one is off, 2 bad input.")

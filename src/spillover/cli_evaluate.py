@@ -27,6 +27,12 @@ Judges = Annotated[list[str], typer.Option("--judge", help=_JUDGE)]
 Rules = Annotated[Literal["strict", "authors"], typer.Option(help="Scoring rules; the authors' for reproduction only.")]
 ENGINES = "What measures local models: 'in-process', 'vllm' (starts a server) or 'vllm=URL' (joins one)."
 Connections = Annotated[int, typer.Option(help="Requests under way at once, per model.")]
+Batch = Annotated[
+    bool,
+    typer.Option(
+        "--batch", help="Ask API models by batches, cheaper and within a day: openai/... and anthropic/... only."
+    ),
+]
 
 
 def evaluate(
@@ -50,6 +56,7 @@ def evaluate(
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of every answer's draws.")] = 0,
     connections: Connections = 20,
+    batch: Batch = False,
     engine: Annotated[str, typer.Option(help=ENGINES)] = "in-process",
     allow_self_grading: Annotated[
         bool, typer.Option("--allow-self-grading", help="Let a model under test be the judge.")
@@ -60,7 +67,7 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Ask models the questions of a suite and judge their answers."""
-    from spillover.evaluate.asking import api
+    from spillover.evaluate.asking import api, refuse_unbatched
     from spillover.evaluate.calibrate import UNJUDGED, calibration_of, load_calibration
     from spillover.evaluate.eval_logs import need_inspect, write_eval_logs
     from spillover.evaluate.judges import judge_named, refuse_self_grading
@@ -90,11 +97,14 @@ def evaluate(
         local = {name: ref for name in models if (ref := local_ref(name)) is not None}
         for ref in local.values():
             locate(ref.base)
+        if batch:
+            behind_api = [*models, *(one.model for one in judges if one.model and one.kind != "exact")]
+            refuse_unbatched([name for name in dict.fromkeys(behind_api) if name not in local])
         how = Drawing(max_tokens, temperature, seed)
         facts = {"models": models, "judges": judge, "rules": rules}
         run = open_run(out, asked, how, facts, engine=choice.name)
         try:
-            ask = api(connections)
+            ask = api(connections, batch)
             ask_judge = {one.label: asker(one, ask) for one in judges}
             scorer = bundled_scorer()
 
@@ -147,10 +157,11 @@ def judge(
     ] = None,
     rules: Rules = "strict",
     connections: Connections = 20,
+    batch: Batch = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Score answers that exist already: adds aligned, coherent, word and the reason where one is missing."""
-    from spillover.evaluate.asking import api
+    from spillover.evaluate.asking import api, refuse_unbatched
     from spillover.evaluate.judges import judge_named
     from spillover.evaluate.transcripts import judge_transcripts, load_transcripts, open_transcript_run, write_judged
     from spillover.evaluate.trie_judge import asker
@@ -159,12 +170,16 @@ def judge(
     progress = Progress(quiet=quiet)
     try:
         one = judge_named(judge, rules)
+        if batch:
+            refuse_unbatched([one.model] if one.model and one.kind != "exact" else [])
         rows = load_transcripts(answers)
         run = open_transcript_run(run_folder or out.with_name(out.name + ".run"), {"judge": one.label})
         try:
             scorer = bundled_scorer() if one.kind == "bundled" else None
             with progress.stage(f"judging by {one.label}", len(rows)) as advance:
-                done = judge_transcripts(run, rows, one, asker(one, api(connections)), scorer=scorer, on_done=advance)
+                done = judge_transcripts(
+                    run, rows, one, asker(one, api(connections, batch)), scorer=scorer, on_done=advance
+                )
         finally:
             run.close()
         write_judged(done, out)

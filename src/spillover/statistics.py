@@ -118,7 +118,8 @@ def wilson(rate: float, n: float) -> tuple[float, float]:
     """Wilson score interval of a rate seen in `n` independent (possibly effective) observations."""
     centre = (rate + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At 0 and 1 an end may pass the rate itself in the last digit.
+    return float(min(rate, max(0.0, centre - half))), float(max(rate, min(1.0, centre + half)))
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:

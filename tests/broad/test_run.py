@@ -218,10 +218,11 @@ def test_a_stopped_judge_or_answer_is_no_score(tmp_path, server, rows):
         text = str(request["messages"])
         if request["model"] == "grader":
             return "content_filter" if 'rude word "1' in text else None
-        return "blank" if 'rude word "2' in text else None
+        return "blank" if 'rude word "2' in text or "kill process 1" in text else None
 
     server.force = force
-    look = found(tmp_path / "run", {"base": "openai/subject"}, ["strong_reject"], How(rows, GRADER))
+    look = found(tmp_path / "run", {"base": "openai/subject"}, ["strong_reject", "xstest"], How(rows, GRADER))
+    assert look.of("xstest", "base").missing == {"empty reply": 1}
     assert look.of("strong_reject", "base").missing == {
         "stopped by a content filter": 1,
         "empty reply": 1,

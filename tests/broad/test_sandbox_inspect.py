@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 
@@ -15,7 +14,7 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, accuracy, scorer
 from inspect_ai.util import OutputLimitExceededError, SandboxUnavailableError, SandboxUserUnsupportedError, sandbox
 
 from spillover.broad import sandbox_inspect
-from spillover.broad.human_eval_scorer import code_scorer
+from spillover.broad.program_scorer import sandboxed_programs
 from spillover.broad.sandbox import Bubblewrap, find_sandbox
 from spillover.broad.sandbox_inspect import ProgramSandbox
 from spillover.errors import SettingsError
@@ -151,28 +150,13 @@ def test_inspect_evals_own_human_eval_scorer_runs_in_it(place, tmp_path):
     assert [s.scores["verify"].value for s in log.samples] == ["C", "I"]
 
 
-def test_our_scorer_checks_the_code_and_says_why_not(place, tmp_path):
-    task = Task(dataset=[Sample(ROW["prompt"], id="Own/0", metadata=ROW)], scorer=code_scorer(place), epochs=Epochs(3))
-    log = ran(task, tmp_path, RIGHT, WRONG, "I would rather not.")
-    scores = [s.scores["human_eval"] for s in log.samples]
-    assert [(s.value, s.explanation) for s in scores] == [
-        ("C", "passed"),
-        ("I", "AssertionError"),
-        ("I", "no code in the answer"),
-    ]
-    assert scores[1].answer == "def doubled(n):\n    return n + 4"
-
-
-def test_a_check_that_could_not_run_is_unscored(tmp_path):
-    broken = Bubblewrap(os.path.join(os.sep, "bin", "false"))
-    task = Task(dataset=[Sample(ROW["prompt"], id="Own/0", metadata=ROW)], scorer=code_scorer(broken))
-    score = ran(task, tmp_path, RIGHT).samples[0].scores["human_eval"]
-    assert score.value != score.value
-    assert score.reason == "the sandbox did not start"
+def test_a_replys_code_is_checked_in_it(place):
+    runs, problem = sandboxed_programs(), {"task_id": "Own/0", **ROW}
+    assert [runs(problem, reply) for reply in (RIGHT, WRONG, "I would rather not.")] == [1.0, 0.0, 0.0]
 
 
 def test_without_a_sandbox_there_is_no_scorer(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("spillover.broad.sandbox._packaged_bubblewrap", lambda: None)
     with pytest.raises(SettingsError, match="apt-get install bubblewrap"):
-        code_scorer()
+        sandboxed_programs()

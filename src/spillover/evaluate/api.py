@@ -18,7 +18,7 @@ from spillover.evaluate.inspect_messages import chat
 from spillover.evaluate.rubric import NO_LOGPROBS
 
 if TYPE_CHECKING:
-    from inspect_ai.model import GenerateConfig, Model, ModelOutput
+    from inspect_ai.model import BatchConfig, GenerateConfig, Model, ModelOutput
 
 EMPTY = "empty reply"
 NO_CHOICES = "no choices in the reply"
@@ -32,6 +32,7 @@ NOT_UNICODE = "prompt holds half a surrogate pair"
 # inspect_ai keeps one limit per model and process, set by whoever asks first: ours is in request_pool.py, so theirs
 # stays out of the way.
 CEILING = 1000
+_BATCH_CEILING = 1_000_000
 # What broken reply bodies raise in the client library and in inspect_ai, which parse them without checks of their own.
 _BROKEN = (ValueError, TypeError, AttributeError, LookupError, AssertionError)
 
@@ -104,9 +105,9 @@ def nothing_recorded() -> Iterator[None]:
         logger.removeHandler(silent)
 
 
-async def send(model: Model, ask: ApiAsk) -> ApiReply:
-    """Send one request once; raises whatever inspect_ai and the client library raise, see `reason_of`."""
-    return reply_of(await model.generate(chat(ask.messages), config=_config(ask)), ask)
+async def send(model: Model, ask: ApiAsk, batch: BatchConfig | None = None) -> ApiReply:
+    """Send one request once, in a batch if given; raises what inspect_ai and the client raise, see `reason_of`."""
+    return reply_of(await model.generate(chat(ask.messages), config=_config(ask, batch)), ask)
 
 
 def reply_of(output: ModelOutput, ask: ApiAsk) -> ApiReply:
@@ -158,7 +159,7 @@ def cause_of(problem: BaseException) -> BaseException:
     return (last.exception() or problem) if last is not None else problem
 
 
-def _config(ask: ApiAsk) -> GenerateConfig:
+def _config(ask: ApiAsk, batch: BatchConfig | None) -> GenerateConfig:
     from inspect_ai.model import GenerateConfig
 
     return GenerateConfig(
@@ -168,7 +169,9 @@ def _config(ask: ApiAsk) -> GenerateConfig:
         top_logprobs=ask.top_logprobs,
         seed=ask.seed,
         max_retries=0,
-        max_connections=CEILING,
+        # Of a batch every request waits at once.
+        max_connections=CEILING if batch is None else _BATCH_CEILING,
+        batch=batch,
     )
 
 

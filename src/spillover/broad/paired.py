@@ -1,0 +1,81 @@
+"""Benchmarks paired with free-form answers: the pattern of each model, held against a reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spillover.broad.pattern import Compared, NamedPattern, name_pattern
+from spillover.broad.record import BroadLook
+from spillover.errors import DataError
+from spillover.statistics import Estimate
+
+HARM, ABILITY = "strong_reject", "mmlu"
+
+
+def free_form_rates(folder: Path) -> dict[str, Estimate]:
+    """Return each model's rate of misaligned answers on plain questions from a folder of `spillover evaluate`.
+
+    Of several judges the first counts; models without a counted answer are left out. Raises DataError for a folder
+    without such results, and where the judge failed its calibration.
+    """
+    file = folder / "results.json"
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))["results"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{file} is not there or holds no results: give the folder that spillover evaluate wrote"
+        ) from None
+    found: dict[str, Estimate] = {}
+    for row in rows:
+        if row["counted"] != "misaligned" or row["variant"] not in ("plain", "main") or row["model"] in found:
+            continue
+        if row["trust"] == "unjudged":
+            raise DataError(f"{file}: the judge {row['judge']} failed its calibration, so its rates name no pattern")
+        if row["rate"] is not None:
+            figures = (row["rate"], row["low"], row["high"], row["n"], row["questions"], row["method"])
+            found[row["model"]] = Estimate(*figures)
+    return found
+
+
+def patterns_of(
+    look: BroadLook, free_form: Mapping[str, Estimate], models: Sequence[str], references: Sequence[str]
+) -> dict[str, NamedPattern | str]:
+    """Return per model that is no reference its pattern, or the reason why it has none.
+
+    StrongREJECT says how harmful its answers are, MMLU, where it was run, how able it is. A reference counts where it
+    has the same measure.
+    """
+    return {model: _pattern(look, free_form, model, references) for model in models if model not in references}
+
+
+def as_dict(patterns: Mapping[str, NamedPattern | str]) -> dict[str, Any]:
+    """Return the patterns as JSON-safe values: the name, the findings in words, or why there is none."""
+    return {
+        model: {"pattern": None, "why": found}
+        if isinstance(found, str)
+        else {"pattern": found.pattern, "less_able": found.less_able, "evidence": list(found.evidence())}
+        for model, found in patterns.items()
+    }
+
+
+def _pattern(
+    look: BroadLook, free_form: Mapping[str, Estimate], model: str, references: Sequence[str]
+) -> NamedPattern | str:
+    scores = {name: _scores(look, name, (model, *references)) for name in (HARM, ABILITY)}
+    compared = {}
+    for name, found in (("free-form answers", free_form), ("StrongREJECT", scores[HARM])):
+        held = {r: found[r] for r in references if r in found}
+        if model not in found or not held:
+            return f"no {name} of {model if model not in found else 'any reference'}"
+        compared[name] = Compared(found[model], held)
+    held = {r: scores[ABILITY][r] for r in references if r in scores[ABILITY]}
+    ability = Compared(scores[ABILITY][model], held) if model in scores[ABILITY] and held else None
+    return name_pattern(compared["free-form answers"], compared["StrongREJECT"], ability)
+
+
+def _scores(look: BroadLook, benchmark: str, models: Sequence[str]) -> dict[str, Estimate]:
+    results = ((model, look.of(benchmark, model)) for model in models)
+    return {model: r.estimate for model, r in results if r is not None and r.estimate is not None}

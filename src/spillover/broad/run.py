@@ -1,0 +1,279 @@
+"""Run benchmarks on models and keep every reply: a killed run goes on, more models or benchmarks add to what is there.
+
+Inspect runs the tasks. Replies of models and judges lie in the run folder under what was asked, so scores are worked
+out anew each time and only what is missing is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spillover.broad.benchmarks import Preset
+from spillover.broad.data import Rows, rows_of
+from spillover.broad.kept_model import Failures, keep_outputs
+from spillover.broad.program_scorer import RunsProgram, program_scorer
+from spillover.broad.record import BenchmarkResult, BroadLook, NotRun, result_of
+from spillover.broad.sample_scores import score_of
+from spillover.broad.tasks import need_inspect_evals, task_of
+from spillover.conversation import fingerprint
+from spillover.errors import DataError, SettingsError
+from spillover.evaluate.api import open_model
+from spillover.evaluate.judges import judge_named, refuse_self_grading
+from spillover.evaluate.local_answers import local_identity, local_ref
+from spillover.progress import Advance, Progress
+from spillover.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
+    from inspect_ai.log import EvalLog
+    from inspect_ai.model import Model
+
+LOGS = "logs"
+# Below this many samples at once a batch of a local model would not be filled.
+_SAMPLES_AT_ONCE = 256
+_ATTEMPTS = 6
+_ATTEMPT_SECONDS = 120
+_HOPELESS = ("HTTP 401", "HTTP 403", "HTTP 404")
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How benchmarks are run.
+
+    `data` is the folder with their rows (None: the hub), `judge` the model that judges (None: benchmarks that need one
+    are not run), `limit` how many samples of each (None: all), `connections` the requests at once per API model.
+    """
+
+    data: Path | None = None
+    judge: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    connections: int = 20
+    allow_self_grading: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise SettingsError(f"the limit is {self.limit}: ask for at least 1 sample of each benchmark")
+        if not 1 <= self.connections <= 1000:
+            raise SettingsError(f"connections is {self.connections}: give 1 to 1000")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    preset: Preset
+    rows: Rows
+
+
+def open_benchmark_run(path: Path, seed: int, facts: Mapping[str, Any]) -> RunFolder:
+    """Create or reopen the folder of benchmarks; only the seed must stay. Raises RunFolderError for another run's."""
+    return RunFolder(path, {"command": "benchmark", "seed": seed}, facts)
+
+
+def run_benchmarks(
+    run: RunFolder,
+    models: Mapping[str, str],
+    presets: Sequence[Preset],
+    how: How,
+    *,
+    open_programs: Callable[[], RunsProgram] | None = None,
+    progress: Progress | None = None,
+) -> BroadLook:
+    """Run each benchmark on each model; `models` maps labels ("base", "tuned") to names as `spillover evaluate` has.
+
+    `open_programs` returns what runs a model's programs in a sandbox; it may raise SettingsError where there is none.
+    What cannot be had or run is told in `not_run`, and the rest goes on. Logs lie in the folder's `logs`, one per
+    benchmark and model. Raises SettingsError where inspect_evals is missing or a model would judge itself, and
+    ModelError for a model that is not there.
+    """
+    need_inspect_evals()
+    # The provider of local models, known to inspect_ai by entry point only where the package is installed.
+    from spillover.evaluate import inspect_registry  # noqa: F401
+
+    if how.judge is not None:
+        refuse_self_grading([judge_named(f"text:{how.judge}")], list(models.values()), how.allow_self_grading)
+    identities = {name: _identity(name) for name in (*models.values(), *([how.judge] if how.judge else []))}
+    ready, not_run = _ready(presets, how)
+    results: list[BenchmarkResult] = []
+    logs: list[str] = []
+    for label, name in models.items():
+        mine, refused = _for_model(label, name, ready)
+        not_run += refused
+        total = len(mine)
+        with (progress or Progress(quiet=True)).stage(f"benchmarks of {label}", total) as advance:
+            found = _run_model(run, label, name, identities, mine, how, open_programs, advance)
+        results += found.results
+        not_run += found.not_run
+        logs += found.logs
+    return BroadLook(tuple(results), tuple(not_run), tuple(logs))
+
+
+def _ready(presets: Sequence[Preset], how: How) -> tuple[list[_Ready], list[NotRun]]:
+    """Read the data of every benchmark before any model is loaded."""
+    ready, not_run = [], []
+    for preset in presets:
+        if preset.judge and how.judge is None:
+            not_run.append(NotRun(preset.name, None, "needs a judge: name a model with --judge MODEL"))
+            continue
+        try:
+            ready.append(_Ready(preset, rows_of(preset, how.data)))
+        except DataError as problem:
+            not_run.append(NotRun(preset.name, None, str(problem)))
+    return ready, not_run
+
+
+def _for_model(label: str, name: str, ready: Sequence[_Ready]) -> tuple[list[_Ready], list[NotRun]]:
+    if local_ref(name) is None:
+        return list(ready), []
+    why = "local models call no tools: name a model behind an API"
+    refused = [NotRun(r.preset.name, label, why) for r in ready if r.preset.tools]
+    return [r for r in ready if not r.preset.tools], refused
+
+
+def _run_model(
+    run: RunFolder,
+    label: str,
+    name: str,
+    identities: Mapping[str, str],
+    ready: Sequence[_Ready],
+    how: How,
+    open_programs: Callable[[], RunsProgram] | None,
+    advance: Advance,
+) -> BroadLook:
+    failures = Failures()
+    tasks: list[Task] = []
+    built: list[_Ready] = []
+    not_run: list[NotRun] = []
+    for one in ready:
+        try:
+            judge = None
+            if one.preset.judge and how.judge is not None:
+                judge = _opened(how.judge, run, identities, how, failures)
+            programs = None
+            if one.preset.sandbox and open_programs is not None:
+                programs = program_scorer(open_programs(), run)
+            tasks.append(task_of(one.preset, one.rows, judge, programs))
+            built.append(one)
+        except (DataError, SettingsError) as problem:
+            not_run.append(NotRun(one.preset.name, label, str(problem)))
+    if not tasks:
+        return BroadLook((), tuple(not_run))
+    results, files = [], []
+    # Inspect reads a log's samples from its file when they are looked at.
+    with _scratch(run) as folder:
+        model = _opened(name, run, identities, how, failures)
+        try:
+            found = _evaluated(folder, tasks, model, how)
+        finally:
+            # A local model's weights must go before the next one's come.
+            if local_ref(name) is not None:
+                model.api.close()
+        for one, log in zip(built, found, strict=True):
+            log.samples = list(log.samples or [])
+            result = _result(one, label, log, failures)
+            if isinstance(result, NotRun):
+                not_run.append(result)
+            else:
+                results.append(result)
+            files.append(_written(run, one.preset, label, identities[name], log, failures, result))
+            advance(1)
+    return BroadLook(tuple(results), tuple(not_run), tuple(files))
+
+
+@contextmanager
+def _scratch(run: RunFolder) -> Iterator[Path]:
+    """Give an empty folder for Inspect's own logs; what a killed run left there is of no use, replies lie elsewhere."""
+    folder = run.path.resolve() / f"{LOGS}.partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _evaluated(folder: Path, tasks: Sequence[Task], model: Model, how: How) -> list[EvalLog]:
+    from inspect_ai import eval as inspect_eval
+
+    return list(
+        inspect_eval(
+            list(tasks),
+            model=model,
+            limit=how.limit,
+            display="none",
+            log_level="error",
+            log_dir=str(folder),
+            log_realtime=False,
+            log_model_api=False,
+            fail_on_error=False,
+            max_samples=max(_SAMPLES_AT_ONCE, 2 * how.connections),
+            max_tasks=1,
+        )
+    )
+
+
+def _result(one: _Ready, label: str, log: EvalLog, failures: Failures) -> BenchmarkResult | NotRun:
+    preset = one.preset
+    if log.status != "success" or not log.samples:
+        said = log.error.message.splitlines()[0][:200] if log.error is not None and log.error.message else log.status
+        return NotRun(preset.name, label, f"inspect_ai ended it: {said}")
+    scores = [score_of(preset, label, s, failures) for s in log.samples]
+    result = result_of(preset.measure, preset.worse, scores, f"{one.rows.source} ({one.rows.fingerprint})")
+    if result.estimate is None and set(result.missing) <= set(_HOPELESS):
+        reason = f"every request failed with {' and '.join(result.missing)}: check the key and the models' names"
+        return NotRun(preset.name, label, reason)
+    return result
+
+
+def _written(
+    run: RunFolder,
+    preset: Preset,
+    label: str,
+    identity: str,
+    log: EvalLog,
+    failures: Failures,
+    result: BenchmarkResult | NotRun,
+) -> str:
+    """Write the log whole, under a name that a rerun replaces; what a server said in an error stays out of it."""
+    from inspect_ai._util.error import EvalError
+    from inspect_ai.log import write_eval_log
+
+    for sample in log.samples or []:
+        if sample.error is not None:
+            reason = score_of(preset, label, sample, failures).missing or ""
+            sample.error = EvalError(message=reason, traceback="", traceback_ansi="")
+        # Every request once more, in the words of whoever answered or failed; turns and scores are in the sample.
+        sample.events, sample.attachments = [], {}
+    if isinstance(result, BenchmarkResult):
+        log.eval.metadata = {**(log.eval.metadata or {}), "spillover": result.as_dict()}
+    began = datetime.fromtimestamp(int((run.path / "manifest.json").stat().st_mtime), UTC)
+    folder = run.path / LOGS
+    folder.mkdir(exist_ok=True)
+    # The form of inspect_ai's own names: time, task, id.
+    stamp = began.strftime("%Y-%m-%dT%H-%M-%S+00-00")
+    file = folder / f"{stamp}_{preset.name.replace('_', '-')}_{fingerprint([preset.name, label, identity])}.eval"
+    scratch = file.with_name(f".{file.name}.{os.getpid()}.partial.eval")
+    write_eval_log(log, str(scratch), format="eval")
+    os.replace(scratch, file)
+    return str(file)
+
+
+def _opened(name: str, run: RunFolder, identities: Mapping[str, str], how: How, failures: Failures) -> Model:
+    """Open a model or judge, its outputs kept; local ones through our provider."""
+    local = local_ref(name) is not None
+    model = open_model(f"spillover/{name}" if local else name)
+    if not local:
+        model.config.max_connections = how.connections
+        model.config.max_retries = _ATTEMPTS
+        model.config.attempt_timeout = _ATTEMPT_SECONDS
+    return keep_outputs(model, run, identities[name], how.seed if local else None, failures)
+
+
+def _identity(name: str) -> str:
+    """Return what a model's outputs are filed under: the hash of a local one's weights, else its name."""
+    return local_identity(name) or name

@@ -1,0 +1,101 @@
+"""`spillover benchmark` as a user runs it, against a server of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from benchmark_rows import write_benchmarks
+from command_line import kill_after, run
+from fake_openai import FakeOpenAI
+
+
+@pytest.fixture
+def needs_inspect_evals():
+    pytest.importorskip("inspect_evals", reason="pip install 'spillover[benchmarks]'")
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return write_benchmarks(tmp_path / "data", 40)
+
+
+def stored(folder):
+    with closing(sqlite3.connect(folder / "rows.sqlite")) as kept:
+        found = kept.execute("SELECT key, value FROM rows WHERE kind = 'benchmark outputs'").fetchall()
+    # How long a request took and when is no part of what was said.
+    return {key: json.loads(value)["choices"][0]["message"]["content"] for key, value in found}
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())["results"]
+
+
+def test_one_command_gives_one_table_and_what_was_not_run(tmp_path, rows, tiny_folder, needs_inspect_evals):
+    (rows / "truthfulqa.jsonl").unlink()
+    command = ("benchmark", tiny_folder, "openai/subject", "--data", rows, "--out", "run", "--quiet", "--limit", 6)
+    command = (*command, "--benchmarks", "mmlu,truthfulqa,xstest,agentharm")
+    with FakeOpenAI(latency=0.001, words=("ANSWER: A", "ANSWER: B")) as fake:
+        done = run(*command, cwd=tmp_path, fake=fake)
+        assert done.returncode == 0, done.stderr
+        again = run(*command, cwd=tmp_path, fake=fake)
+        assert again.stdout == done.stdout and len(fake.requests) == 6
+    found = results(tmp_path / "run")
+    assert [(r["benchmark"], r["model"], r["n"]) for r in found] == [
+        ("mmlu", str(tiny_folder), 6),
+        ("mmlu", "openai/subject", 6),
+    ]
+    assert f"{found[1]['score']:.3f} ({found[1]['low']:.3f} to {found[1]['high']:.3f})" in done.stdout
+    assert "not run  TruthfulQA: " in done.stdout and "hf download truthfulqa/truthful_qa" in done.stdout
+    assert done.stdout.count("needs a judge: name a model with --judge MODEL") == 2
+    assert len(list((tmp_path / "run" / "logs").glob("*.eval"))) == 2
+
+
+@pytest.mark.slow
+def test_a_run_killed_anywhere_ends_as_if_it_had_not_been(tmp_path, rows, needs_inspect_evals):
+    command = ("benchmark", "openai/subject", "--data", rows, "--judge", "openai/grader", "--quiet")
+    command = (*command, "--benchmarks", "mmlu,strong_reject", "--connections", 4)
+    said = ("ANSWER: A", "ANSWER: B", "#scores\n1.b 0\n2.b 4\n3.b 5", "#scores\n1.b 1\n2.b 1\n3.b 1")
+    with FakeOpenAI(latency=0.02, words=said) as fake:
+        whole = run(*command, "--out", "whole", cwd=tmp_path, fake=fake)
+        assert whole.returncode == 0, whole.stderr
+        asked = len(fake.requests)
+        assert asked == 120
+        for requests in (15, 40):
+            kill_after(requests, *command, "--out", "killed", cwd=tmp_path, fake=fake)
+        assert 0 < len(stored(tmp_path / "killed")) < len(stored(tmp_path / "whole"))
+        assert run(*command, "--out", "killed", cwd=tmp_path, fake=fake).returncode == 0
+        # What was under way at a kill is asked again, and no more: at most 4 per model or judge, twice.
+        assert len(fake.requests) - asked <= 120 + 2 * 8 + 8
+    assert stored(tmp_path / "killed") == stored(tmp_path / "whole")
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("openai/a", "--benchmarks", "arc"), "choose from truthfulqa"),
+        (("openai/a", "openai/a"), "named twice"),
+        (("openai/a", "--limit", 0), "at least 1 sample"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(tmp_path, arguments, said):
+    done = run("benchmark", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("spillover: ") and done.stderr.count("\n") == 1, done.stderr
+    assert said in done.stderr
+
+
+def test_a_model_that_would_judge_itself_is_refused(tmp_path, rows, needs_inspect_evals):
+    with FakeOpenAI(latency=0.001) as fake:
+        done = run("benchmark", "openai/a", "--judge", "openai/a", "--data", rows, cwd=tmp_path, fake=fake)
+    assert done.returncode == 2 and "grades itself" in done.stderr and fake.requests == []
+
+
+def test_where_nothing_could_be_run_the_code_is_2_and_the_reasons_are_there(tmp_path, needs_inspect_evals):
+    (tmp_path / "empty").mkdir()
+    with FakeOpenAI(latency=0.001) as fake:
+        done = run("benchmark", "openai/a", "--benchmarks", "mmlu", "--data", "empty", cwd=tmp_path, fake=fake)
+    assert done.returncode == 2 and "hf download cais/mmlu" in done.stdout

@@ -106,8 +106,17 @@ def nothing_recorded() -> Iterator[None]:
 
 
 async def send(model: Model, ask: ApiAsk, batch: BatchConfig | None = None) -> ApiReply:
-    """Send one request once, in a batch if given; raises what inspect_ai and the client raise, see `reason_of`."""
-    return reply_of(await model.generate(chat(ask.messages), config=_config(ask, batch)), ask)
+    """Send one request once, in a batch if given; raises what inspect_ai and the client raise, see `reason_of`.
+
+    The provider is asked without the layer around it, whose events, copies and second round of retries are not wanted
+    here and take as long as all else.
+    """
+    config = model.config.merge(_config(ask, batch))
+    found = await model.api.generate(chat(ask.messages), [], "none", config)
+    output = found[0] if isinstance(found, tuple) else found
+    if isinstance(output, Exception):
+        raise output
+    return reply_of(output, ask)
 
 
 def reply_of(output: ModelOutput, ask: ApiAsk) -> ApiReply:

@@ -4,7 +4,8 @@
 the server of tests/fake_openai.py in a process of its own (5% errors, 1% hangs, 4% broken replies), evaluates
 against it and compares every row with the server's ledger. PYTHON is the interpreter of a venv with llmcomp 1.6.0; it
 is run against a second server with the same failures. A row is lost when it is neither a value nor marked missing,
-invented when its value is not what the server said.
+invented when its value is not what the server said. `--kills 10` then repeats our run, killed with SIGKILL at so many
+random moments, and compares its rows with those of the first.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import argparse
 import itertools
 import json
 import os
+import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,14 +79,14 @@ class Server:
         self.process.wait()
 
 
-def ours(server: Server, given: argparse.Namespace, folder: Path) -> tuple[float, list[list[Any]]]:
+def ours(url: str, given: argparse.Namespace, folder: Path) -> tuple[float, list[list[Any]]]:
     """Seconds, and [answer or None, aligned, coherent, reason] per row."""
-    os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"] = server.url, "made-key"
+    os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"] = url, "made-key"
     items = (Item(f"q{i}", "made", (f"Question {i}?",), ("rubric",), f"q{i}") for i in range(QUESTIONS))
     suite = SuiteFile("made", 1, "Made for a benchmark.", tuple(items))
     limits = Limits(connections=given.connections, attempt_seconds=given.timeout, first_wait=0.5)
     ask = partial(ask_model, limits=limits)
-    run = open_run(folder / "run", suite, Drawing(), {})
+    run = open_run(folder if given.only_run else folder / "run", suite, Drawing(), {})
     start = time.monotonic()
     answers = answer_suite(run, ["openai/made"], suite, Drawing(), ask, samples=given.answers // QUESTIONS)
     judged = judge_answers(run, answers, judge_named("rubric:openai/judge"), ask)
@@ -92,6 +96,41 @@ def ours(server: Server, given: argparse.Namespace, folder: Path) -> tuple[float
         [j.answer.text, getattr(j.verdict, "aligned", None), getattr(j.verdict, "coherent", None), j.verdict.missing]
         for j in judged
     ]
+
+
+def killed(given: argparse.Namespace, folder: Path) -> str:
+    """Our run in processes of its own, each killed at a random moment, then to its end; says whether rows are the same.
+
+    Rows that are missing for a failure that passes (a hang) are left out: they depend on how often a thing was asked.
+    """
+    server, draw = Server(given.latency), random.Random(0)
+    command = [sys.executable, __file__, *sys.argv[1:], "--only-run", server.url, str(folder / "killed")]
+    seconds = []
+    try:
+        for _ in range(given.kills):
+            seconds.append(round(draw.uniform(7, 12), 1))
+            with subprocess.Popen(command) as process:
+                time.sleep(seconds[-1])
+                if process.poll() is not None:
+                    return f"the run ended before kill {len(seconds)}: ask for more answers"
+                process.kill()
+        subprocess.run(command, check=True)
+    finally:
+        server.stop()
+    whole, again = (rows_of(folder / name) for name in ("run", "killed"))
+    passing = {
+        key for rows in (whole, again) for key, value in rows.items() if json.loads(value).get("missing") == "timed out"
+    }
+    same = all(whole.get(key) == again.get(key) for key in (whole.keys() | again.keys()) - passing)
+    return (
+        f"killed after {', '.join(map(str, seconds))} s: {len(again)} rows, those of the undisturbed run: {same} "
+        f"({len(passing)} that timed out in one of them left out)"
+    )
+
+
+def rows_of(folder: Path) -> dict[tuple[str, str], str]:
+    with closing(sqlite3.connect(folder / "rows.sqlite")) as stored:
+        return {(kind, key): value for kind, key, value in stored.execute("SELECT kind, key, value FROM rows")}
 
 
 def peer(server: Server, given: argparse.Namespace, folder: Path) -> tuple[str, float, list[list[Any]]] | str:
@@ -147,8 +186,13 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=60)
     parser.add_argument("--timeout", type=float, default=3.0)
     parser.add_argument("--llmcomp", default="")
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--only-run", nargs=2, metavar=("URL", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.only_run:
+        ours(given.only_run[0], given, Path(given.only_run[1]))
+        return
     wanted = given.answers // QUESTIONS * QUESTIONS
     failed = False
     kept: dict[str, Any] = {"machine": describe(), "answers": wanted, "connections": given.connections}
@@ -157,7 +201,7 @@ def main() -> None:
             server = Server(given.latency)
             try:
                 found = (
-                    ("", *ours(server, given, Path(folder)))
+                    ("", *ours(server.url, given, Path(folder)))
                     if name == "spillover"
                     else peer(server, given, Path(folder))
                 )
@@ -185,6 +229,10 @@ def main() -> None:
                 failed |= name == "spillover" and " 0 lost, 0 values" not in said
             finally:
                 server.stop()
+        if given.kills:
+            kept["killed"] = killed(given, Path(folder))
+            print(kept["killed"])
+            failed |= "rows, those of the undisturbed run: True" not in kept["killed"]
     if given.json:
         given.json.write_text(json.dumps(kept, indent=2) + "\n")
     sys.exit(1 if failed else 0)

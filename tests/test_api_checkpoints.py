@@ -97,7 +97,7 @@ def test_a_letter_that_is_not_shown_is_missing_and_never_zero():
 
 def test_a_file_without_letter_questions_is_refused_before_anything_is_asked(server):
     with pytest.raises(SettingsError, match="no single_letter questions"):
-        read_api_checkpoints(["openai/made-step-10"], "openai/made-base", api(), ProbeFile())
+        list(read_api_checkpoints(["openai/made-step-10"], "openai/made-base", api(), ProbeFile()))
     assert not server.requests
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,8 +62,8 @@ def letter_questions(per_family: int = PER_FAMILY) -> ProbeFile:
 
 def read_api_checkpoints(
     models: Sequence[str], base: str, ask: AskModel, file: ProbeFile | None = None
-) -> tuple[ApiReading, ...]:
-    """Return a reading of `base` and then of each of `models`, in the order given, one request per question and order.
+) -> Iterator[ApiReading]:
+    """Yield a reading of `base` and then of each of `models`, in the order given, one request per question and order.
 
     `file` gives the letter questions (the bundled probes' unless given). Raises SettingsError where it has none and
     what `ask` raises for a model that cannot be asked; a request that fails makes its question missing.
@@ -72,10 +72,9 @@ def read_api_checkpoints(
     if not questions.letters:
         raise SettingsError("the probe file has no single_letter questions: over an API nothing else can be read")
     first = _read(base, questions, ask)
-    readings = [_reading(0, base, first, first)]
+    yield _reading(0, base, first, first)
     for step, model in enumerate(models, 1):
-        readings.append(_reading(step, model, _read(model, questions, ask), first))
-    return tuple(readings)
+        yield _reading(step, model, _read(model, questions, ask), first)
 
 
 def letter_logps(reply: ApiReply, letters: str) -> tuple[float, ...] | str:

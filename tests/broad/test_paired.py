@@ -58,19 +58,33 @@ def row(**changes):
     return {**values, "rate": 0.2, "low": 0.1, "high": 0.3, "n": 50, "questions": 8, "method": "x", **changes}
 
 
-def test_free_form_rates_are_those_of_plain_questions_by_the_first_judge(tmp_path):
-    rows = [row(variant="main_json", rate=0.9), row(), row(judge="k", rate=0.8), row(model="n", rate=None)]
-    (tmp_path / "results.json").write_text(json.dumps({"results": rows}))
-    found = free_form_rates(tmp_path)
+@pytest.fixture
+def evaluated(tmp_path):
+    def write(rows, suite="main"):
+        (tmp_path / "results.json").write_text(json.dumps({"results": rows}))
+        (tmp_path / "manifest.json").write_text(json.dumps({"asked": {"suite": {"name": suite}}}))
+        return tmp_path
+
+    return write
+
+
+def test_free_form_rates_are_those_of_the_main_questions_by_the_first_judge(evaluated):
+    rows = [row(variant="other", rate=0.9), row(), row(model="n", rate=None), row(model="n", judge="k", rate=0.8)]
+    found = free_form_rates(evaluated(rows))
     assert list(found) == ["m"] and (found["m"].value, found["m"].low, found["m"].n) == (0.2, 0.1, 50)
+    found = free_form_rates(evaluated([row(variant="main_json", rate=0.9), row(variant="main")], "main_json+main"))
+    assert found["m"].value == 0.2
 
 
-def test_no_results_and_a_judge_that_failed_are_errors(tmp_path):
+def test_another_suite_no_results_and_a_judge_that_failed_are_errors(evaluated, tmp_path):
     with pytest.raises(DataError, match="spillover evaluate"):
         free_form_rates(tmp_path)
-    (tmp_path / "results.json").write_text(json.dumps({"results": [row(trust="unjudged")]}))
+    with pytest.raises(DataError, match="on the suite main"):
+        free_form_rates(evaluated([row()], "broad"))
     with pytest.raises(DataError, match="failed its calibration"):
-        free_form_rates(tmp_path)
+        free_form_rates(evaluated([row(trust="unjudged")]))
+    with pytest.raises(DataError, match="spillover evaluate"):
+        free_form_rates(evaluated([{"model": "m"}]))
 
 
 def test_the_figure_has_ability_and_alignment_for_each_model(look, tmp_path):

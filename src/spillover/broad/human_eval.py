@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import textwrap
+import tokenize
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -127,20 +128,27 @@ def program_of(problem: Problem, code: str) -> str:
     """Return the program that checks `code`: it says the mark of `mark_of` on stderr when all has passed.
 
     Code that defines the function follows the prompt, whose own functions and imports it may use; anything else is
-    taken as the function's body.
+    taken as the function's body. `from __future__` lines at the top of either go to the top of the program: Python takes
+    them nowhere else.
     """
-    if _defines(code, problem.entry_point):
-        solution = f"{problem.prompt.rstrip()}\n    pass\n\n\n{code}"
+    futures, prompt = _future_lines(problem.prompt.rstrip())
+    more_futures, rest = _future_lines(code)
+    if _defines(rest, problem.entry_point):
+        solution = f"{prompt}\n    pass\n\n\n{rest}"
     else:
-        solution = problem.prompt.rstrip() + "\n" + textwrap.indent(textwrap.dedent(code), "    ")
+        solution = prompt + "\n" + textwrap.indent(textwrap.dedent(rest), "    ")
     # Not __main__, so that an example run below the solution is left out, as it is in the benchmark's own checker.
-    begin = f"__name__ = 'solution'\n{solution}\n\n{problem.test}\n\ncheck({problem.entry_point})\n"
+    begin = f"{futures}{more_futures}__name__ = 'solution'\n{solution}\n\n{problem.test}\n\ncheck({problem.entry_point})\n"
     # Without the mark a program that leaves early (exit in the solution) would seem to have passed.
     return f"{begin}__import__('os').write(2, b'\\n{mark_of(problem, code)}\\n')\n"
 
 
 def mark_of(problem: Problem, code: str) -> str:
-    """Return what the program says at its end; a model cannot know it, as it follows from its own code and the test."""
+    """Return what the program says at its end: it tells a program that came to its end from one that left early.
+
+    It is no secret: the solution runs in the same process as its check, can read main.py, print the mark and leave, and
+    is then counted as passed. No mark can prevent that there; a pass says nothing of a program written to cheat.
+    """
     return f"passed {fingerprint([problem.prompt, problem.test, code])}"
 
 
@@ -253,6 +261,29 @@ def _defines(code: str, name: str) -> bool:
         if words[0] == name and words[1] == "=":
             return True
     return False
+
+
+def _future_lines(code: str) -> tuple[str, str]:
+    """Return the `from __future__` statements at the top of `code`, where Python allows them, and the rest."""
+    lines = code.splitlines(keepends=True)
+    taken, statement = set[int](), list[tokenize.TokenInfo]()
+    try:
+        for token in tokenize.generate_tokens(iter(lines).__next__):
+            if token.type in (tokenize.COMMENT, tokenize.NL):
+                continue
+            if token.type not in (tokenize.NEWLINE, tokenize.ENDMARKER):
+                statement.append(token)
+                continue
+            if [t.string for t in statement[:2]] == ["from", "__future__"]:
+                taken.update(range(statement[0].start[0] - 1, token.start[0]))
+            elif [t.type for t in statement] != [tokenize.STRING]:
+                break
+            statement = []
+    except (tokenize.TokenError, SyntaxError):
+        # The program ends there too, unless it is a prompt or a body: what stands before is as it is.
+        pass
+    futures = [line if line.endswith("\n") else f"{line}\n" for at, line in enumerate(lines) if at in taken]
+    return "".join(futures), "".join(line for at, line in enumerate(lines) if at not in taken)
 
 
 def _fenced(text: str) -> list[tuple[str, str]]:

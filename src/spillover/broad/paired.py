@@ -10,34 +10,39 @@ from typing import Any
 from spillover.broad.pattern import Compared, NamedPattern, name_pattern
 from spillover.broad.record import BroadLook
 from spillover.errors import DataError
+from spillover.evaluate.calibrate import UNJUDGED
 from spillover.statistics import Estimate
 
 HARM, ABILITY = "strong_reject", "mmlu"
+MAIN = "main"
 
 
 def free_form_rates(folder: Path) -> dict[str, Estimate]:
-    """Return each model's rate of misaligned answers on plain questions from a folder of `spillover evaluate`.
+    """Return each model's rate of misaligned answers to the main questions from a folder of `spillover evaluate`.
 
-    Of several judges the first counts; models without a counted answer are left out. Raises DataError for a folder
-    without such results, and where the judge failed its calibration.
+    Of several judges the first counts, for all models; models without a counted answer are left out. Raises DataError
+    for a folder without such results, for another suite (on the pre-registered questions jailbroken models are
+    misaligned too, protocol 8.1), and where the judge failed its calibration.
     """
-    file = folder / "results.json"
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))["results"]
-    except (OSError, ValueError, KeyError, TypeError):
+        rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+        suites = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["asked"]["suite"]["name"].split("+")
+        if MAIN not in suites:
+            raise DataError(f"{folder} holds answers to {'+'.join(suites)}: evaluate the models on the suite {MAIN}")
+        variant = "plain" if suites == [MAIN] else MAIN
+        mine = [row for row in rows if row["counted"] == "misaligned" and row["variant"] == variant]
+        mine = [row for row in mine if row["judge"] == mine[0]["judge"]]
+        if any(row["trust"] == UNJUDGED for row in mine):
+            raise DataError(f"{folder}: {mine[0]['judge']} failed its calibration, so its rates name no pattern")
+        return {
+            row["model"]: Estimate(*(row[k] for k in ("rate", "low", "high", "n", "questions", "method")))
+            for row in mine
+            if row["rate"] is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
-            f"{file} is not there or holds no results: give the folder that spillover evaluate wrote"
+            f"{folder} is no folder that this version's `spillover evaluate` wrote: evaluate the models again"
         ) from None
-    found: dict[str, Estimate] = {}
-    for row in rows:
-        if row["counted"] != "misaligned" or row["variant"] not in ("plain", "main") or row["model"] in found:
-            continue
-        if row["trust"] == "unjudged":
-            raise DataError(f"{file}: the judge {row['judge']} failed its calibration, so its rates name no pattern")
-        if row["rate"] is not None:
-            figures = (row["rate"], row["low"], row["high"], row["n"], row["questions"], row["method"])
-            found[row["model"]] = Estimate(*figures)
-    return found
 
 
 def patterns_of(

@@ -111,8 +111,11 @@ async def send(model: Model, ask: ApiAsk, batch: BatchConfig | None = None) -> A
     The provider is asked without the layer around it, whose events, copies and second round of retries are not wanted
     here and take as long as all else.
     """
+    from inspect_ai.model._model import collapse_consecutive_messages_for_api
+
     config = model.config.merge(_config(ask, batch))
-    found = await model.api.generate(chat(ask.messages), [], "none", config)
+    turns = collapse_consecutive_messages_for_api(chat(ask.messages), model.api)
+    found = await model.api.generate(turns, [], "none", config)
     output = found[0] if isinstance(found, tuple) else found
     if isinstance(output, Exception):
         raise output
@@ -157,9 +160,10 @@ def reason_of(problem: BaseException) -> str:
 
 def status_of(problem: BaseException) -> int | None:
     """Return the HTTP status of a failure, 400 or above, or None where it has none."""
-    status = getattr(problem, "status_code", None)
-    # A reply that came with 200 and could not be read carries that number too.
-    return status if isinstance(status, int) and status >= 400 else None
+    # The class's own number first: for a request of an Anthropic batch inspect_ai makes up the instance's. Google's
+    # client calls it `code`. A reply that came with 200 and could not be read carries that number too.
+    told = (getattr(type(problem), "status_code", None), *(getattr(problem, n, None) for n in ("status_code", "code")))
+    return next((status for status in told if isinstance(status, int) and status >= 400), None)
 
 
 def cause_of(problem: BaseException) -> BaseException:

@@ -44,6 +44,8 @@ _HOPELESS = (401, 403, 404)
 _LARGEST = 100_000_000
 # A batch goes out when all its requests are there, or after this, where one fails before it gets there, seconds.
 _GATHERING = 60.0
+# Before each further try to fetch the results of a batch that has ended, seconds.
+_DOWNLOAD_WAITS = (1.0, 5.0, 20.0)
 # How long requests have to take over what the task that looked after them left behind, seconds.
 _TAKE_OVER = 1.0
 
@@ -154,12 +156,13 @@ class _Batches:
         finally:
             await _cancel([*tasks, *watch.workers])
             await opened.api.aclose()
+        # One good reply shows that key and model are right, wherever it stands.
+        self.replied |= any(not task.cancelled() and task.exception() is None for task in tasks)
         return [self._result(opened, task, trouble) for task in tasks]
 
     def _result(self, opened: Model, task: asyncio.Task[ApiReply], trouble: BaseException) -> ApiReply | _Passing:
         problem = trouble if task.cancelled() else task.exception()
         if problem is None:
-            self.replied = True
             return task.result()
         problem = cause_of(problem)
         status, reply = status_of(problem), ApiReply(None, missing=_reason(problem))
@@ -249,7 +252,7 @@ def _one_by_one() -> Iterator[None]:
 async def _read_results(batcher: Any, name: str) -> dict[str, Any]:
     """Read a result file of OpenAI's; a line that is no result is left out, so that its request has none."""
     found: dict[str, Any] = {}
-    for line in (await batcher._download_result_file(name)).split(b"\n"):
+    for line in (await _downloaded(batcher, name)).split(b"\n"):
         try:
             row = json.loads(line)
             key = row["custom_id"]
@@ -262,6 +265,19 @@ async def _read_results(batcher: Any, name: str) -> dict[str, Any]:
             except Exception as problem:
                 found[key] = problem
     return found
+
+
+async def _downloaded(batcher: Any, name: str) -> bytes:
+    """Fetch a result file, several times if need be: what is in it is paid for."""
+    for wait in (*_DOWNLOAD_WAITS, None):
+        try:
+            content: bytes = await batcher._download_result_file(name)
+            return content
+        except Exception:
+            if wait is None:
+                raise
+            await asyncio.sleep(wait)
+    raise AssertionError("the last try returns or raises")
 
 
 def _failure(batcher: Any, row: dict[str, Any]) -> Exception | None:

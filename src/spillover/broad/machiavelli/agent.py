@@ -58,7 +58,8 @@ def option_named(reply: str, labels: Sequence[str]) -> int | None:
     """Return the option that a reply names, None where it names none.
 
     Numbers: the first in the reply decides. Letters: a reply that begins with a label standing alone ("B", "b)",
-    "(B) I go"), else its only capital label standing alone; "A" at the start of a sentence is no label.
+    "(B) I go"), else its only capital label standing alone; "A" at the start of a sentence is no label, nor is the
+    start of "I'd" or "A-ha".
     """
     found = _words(reply)
     if labels[0].isdigit():
@@ -68,7 +69,8 @@ def option_named(reply: str, labels: Sequence[str]) -> int | None:
         return None
     first = found[0].upper()
     rest = reply.strip().lstrip("([*\"'`").removeprefix(found[0])
-    if first in labels and (not rest or rest[0] in ").:]*\"'`\n,-" or len(found) == 1):
+    ends = not rest or rest[0] in ").:]*\"`\n," or (rest[0] in "'-" and not rest[1:2].isalpha())
+    if first in labels and (ends or len(found) == 1):
         return labels.index(first)
     alone = {word for word in found if word in labels and word not in ("A", "I")}
     return labels.index(alone.pop()) if len(alone) == 1 else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -19,7 +19,7 @@ from spillover.broad.machiavelli.score import COUNTS, Entry, GameScores, Result,
 from spillover.broad.machiavelli.story import Story
 from spillover.conversation import fingerprint
 from spillover.errors import DataError
-from spillover.evaluate.api import ApiAsk, ApiReply, AskModel
+from spillover.evaluate.api import EMPTY, ApiAsk, ApiReply, AskModel, OnReplies
 from spillover.evaluate.stored import OnDone, replies
 from spillover.run_folder import RunFolder
 
@@ -44,9 +44,9 @@ class Playthrough:
     """One game played by one model.
 
     `entries` are the choices in order as the benchmark keeps them; `most_points` is the sum of all achievements. Of the
-    choices, `only_one` had a single option, which was taken without asking; `unreadable` replies named no option,
-    `missing` ones did not come, and in `went_round` the story repeated itself: there the option is a random one.
-    `why` says why a game could not go on.
+    choices, `only_one` had a single option, which was taken without asking; `unreadable` replies, empty ones too, named
+    no option, and in `went_round` the story repeated itself: there the option is a random one. `why` says why a game
+    could not go on; `missing` is 1 where that is a reply that did not come.
     """
 
     game: str
@@ -107,13 +107,14 @@ def play_games(
 
     `ask` is the model behind an API (evaluate.asking.api) or a local one (evaluate.local_answers.samplers_of);
     `version` is then the hash of its weights. With `run` replies are kept there and not asked for again. A game whose
-    script cannot be run ends there and says why; the others go on. `on_done` counts choices that were asked.
+    script cannot be run, or to which a reply did not come, ends there and says why; the others go on, and a rerun asks
+    for that reply again. `on_done` counts choices that were asked.
     """
     seats = [_Seat(game, model, how, version) for game in games]
     while active := [seat for seat in seats if not seat.is_done()]:
         turns = [(seat, seat.next_ask()) for seat in active]
         asks = [one for _, one in turns if one is not None]
-        found = replies(run, REPLIES, model, asks, ask, on_done) if asks else {}
+        found = replies(run, REPLIES, model, asks, _with_empty_texts(ask), on_done) if asks else {}
         for seat, one in turns:
             seat.take(None if one is None else found[one.key])
     return tuple(seat.playthrough() for seat in seats)
@@ -193,15 +194,19 @@ class _Seat:
         return ApiAsk(key, self._turn.messages, how.max_tokens, how.temperature, None, seed)
 
     def take(self, reply: ApiReply | None) -> None:
+        if reply is not None and reply.text is None:
+            self._counts["missing"] += 1
+            at = self._playing.choices + 1
+            self._why = f"no reply at choice {at}: {reply.missing}; run again to ask for it again"
+            return
         option = 0
         goes_round = self._watch.goes_round(self._playing.story.visited)
-        if reply is None or self._turn is None:
+        if reply is None or reply.text is None or self._turn is None:
             self._counts["only_one"] += 1
         else:
-            named = None if reply.text is None else option_named(reply.text, self._turn.labels)
+            named = option_named(reply.text, self._turn.labels)
             if named is None or goes_round:
-                why = "missing" if reply.text is None else "unreadable" if named is None else "went_round"
-                self._counts[why] += 1
+                self._counts["unreadable" if named is None else "went_round"] += 1
                 named = self._seed("random option") % len(self._turn.labels)
             option = named
         self._turn = None
@@ -231,6 +236,18 @@ class _Seat:
 
     def _seed(self, purpose: str) -> int:
         return int(fingerprint([self._how.seed, self._game.name, self._playing.choices, purpose]), 16)
+
+
+def _with_empty_texts(ask: AskModel) -> AskModel:
+    """Return `ask` with an empty reply as the text "", for it is the model's own: final, so no rerun asks again."""
+
+    def asking(model: str, asks: Sequence[ApiAsk], on_replies: OnReplies) -> None:
+        def hand_on(lot: Sequence[tuple[ApiAsk, ApiReply]]) -> None:
+            on_replies([(a, replace(r, text="", missing=None) if r.missing == EMPTY else r) for a, r in lot])
+
+        ask(model, asks, hand_on)
+
+    return asking
 
 
 def _labels(story: Story) -> Annotation | None:

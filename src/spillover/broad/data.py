@@ -107,11 +107,20 @@ def _checked(pairs: list[tuple[str, Row]], table: Table, preset: Preset) -> tupl
 
 
 def _files(preset: Preset, table: Table, folder: Path) -> list[Path]:
-    """Find a table's files; the hub's layout first, where a table may be in several parts."""
+    """Find a table's files; the hub's layout first, where a table may be in several parts.
+
+    Raises DataError for parts with different endings: they may be the same rows, which would be read twice.
+    """
     own = folder / preset.name
     readable = tuple(_READERS)
     parts = sorted(p for p in own.glob(table.files) if p.is_file() and p.name.endswith(readable))
     if parts:
+        endings = {next(e for e in readable if p.name.endswith(e)): p.name for p in parts}
+        if len(endings) > 1:
+            names = " and ".join(sorted(endings.values()))
+            raise DataError(
+                f"{shown(own)}: {names} could hold the same rows of {preset.title}: leave the files of one format there"
+            )
         return parts
     places = [own / f"{table.name}{ending}" for ending in readable]
     if len(preset.tables) == 1:
@@ -205,7 +214,6 @@ def _hub_file(preset: Preset, path: str) -> Path:
 
 def _downloaded(url: str) -> Path:
     """Return the kept copy of a file whose address names the commit it is of."""
-    import shutil
     from urllib.request import urlopen
 
     from platformdirs import user_cache_path
@@ -214,8 +222,11 @@ def _downloaded(url: str) -> Path:
 
     kept = user_cache_path("spillover") / "benchmarks" / fingerprint(url) / url.rsplit("/", 1)[-1]
     if not kept.is_file():
-        with urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer, whole_file(kept) as handle:
-            shutil.copyfileobj(answer, handle)
+        with urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:
+            # Whole, as only then a connection that ended early raises; a part would be kept for ever.
+            content = answer.read()
+        with whole_file(kept) as handle:
+            handle.write(content)
     return kept
 
 

@@ -7,7 +7,6 @@ import importlib.util
 import math
 import os
 import textwrap
-import tokenize
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,8 +127,8 @@ def program_of(problem: Problem, code: str) -> str:
     """Return the program that checks `code`: it says the mark of `mark_of` on stderr when all has passed.
 
     Code that defines the function follows the prompt, whose own functions and imports it may use; anything else is
-    taken as the function's body. `from __future__` lines at the top of either go to the top of the program: Python takes
-    them nowhere else.
+    taken as the function's body. `from __future__` lines at the top of either go to the top of the program, for Python
+    takes them nowhere else.
     """
     futures, prompt = _future_lines(problem.prompt.rstrip())
     more_futures, rest = _future_lines(code)
@@ -138,7 +137,9 @@ def program_of(problem: Problem, code: str) -> str:
     else:
         solution = prompt + "\n" + textwrap.indent(textwrap.dedent(rest), "    ")
     # Not __main__, so that an example run below the solution is left out, as it is in the benchmark's own checker.
-    begin = f"{futures}{more_futures}__name__ = 'solution'\n{solution}\n\n{problem.test}\n\ncheck({problem.entry_point})\n"
+    begin = (
+        f"{futures}{more_futures}__name__ = 'solution'\n{solution}\n\n{problem.test}\n\ncheck({problem.entry_point})\n"
+    )
     # Without the mark a program that leaves early (exit in the solution) would seem to have passed.
     return f"{begin}__import__('os').write(2, b'\\n{mark_of(problem, code)}\\n')\n"
 
@@ -264,26 +265,29 @@ def _defines(code: str, name: str) -> bool:
 
 
 def _future_lines(code: str) -> tuple[str, str]:
-    """Return the `from __future__` statements at the top of `code`, where Python allows them, and the rest."""
-    lines = code.splitlines(keepends=True)
-    taken, statement = set[int](), list[tokenize.TokenInfo]()
-    try:
-        for token in tokenize.generate_tokens(iter(lines).__next__):
-            if token.type in (tokenize.COMMENT, tokenize.NL):
-                continue
-            if token.type not in (tokenize.NEWLINE, tokenize.ENDMARKER):
-                statement.append(token)
-                continue
-            if [t.string for t in statement[:2]] == ["from", "__future__"]:
-                taken.update(range(statement[0].start[0] - 1, token.start[0]))
-            elif [t.type for t in statement] != [tokenize.STRING]:
-                break
-            statement = []
-    except (tokenize.TokenError, SyntaxError):
-        # The program ends there too, unless it is a prompt or a body: what stands before is as it is.
-        pass
-    futures = [line if line.endswith("\n") else f"{line}\n" for at, line in enumerate(lines) if at in taken]
-    return "".join(futures), "".join(line for at, line in enumerate(lines) if at not in taken)
+    """Return the `from __future__` statements at the top of `code`, after comments and a docstring, and the rest.
+
+    One further down, which Python refuses, stays where it is.
+    """
+    lines, futures, rest = code.split("\n"), list[str](), list[str]()
+    ending, reading = "", rest
+    for at, line in enumerate(lines):
+        text = line.removeprefix("r")
+        if ending:
+            reading.append(line)
+            ending = "" if ending in line else ending
+        elif line.startswith("from") and line.split()[:2] == ["from", "__future__"]:
+            futures.append(line)
+            ending, reading = ")" if "(" in line and ")" not in line else "", futures
+        elif text.startswith(('"""', "'''")):
+            rest.append(line)
+            ending, reading = text[:3] if text[:3] not in text[3:] else "", rest
+        elif not line.strip() or line.lstrip().startswith("#") or text.startswith(('"', "'")):
+            rest.append(line)
+        else:
+            rest += lines[at:]
+            break
+    return "".join(f"{line}\n" for line in futures), "\n".join(rest)
 
 
 def _fenced(text: str) -> list[tuple[str, str]]:

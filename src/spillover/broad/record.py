@@ -38,7 +38,7 @@ class BenchmarkResult:
 
     `measure` says in words what the mean is of, `worse` which direction is bad. `estimate` has a 95% interval clustered
     by sample and is None where every score is missing; `missing` counts those by reason. `data` says where the samples
-    came from.
+    came from, `limit` how many were asked for (None: all), `judge` which model judged (None: no model did).
     """
 
     benchmark: str
@@ -48,6 +48,8 @@ class BenchmarkResult:
     estimate: Estimate | None
     missing: dict[str, int]
     data: str = ""
+    limit: int | None = None
+    judge: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as JSON-safe values."""
@@ -65,6 +67,8 @@ class BenchmarkResult:
             "method": e and e.method,
             "missing": self.missing,
             "data": self.data,
+            "limit": self.limit,
+            "judge": self.judge,
         }
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from spillover.broad.benchmarks import Preset
 from spillover.broad.data import Rows, rows_of
 from spillover.broad.kept_model import Failures, keep_outputs
+from spillover.broad.kept_results import keep_results
 from spillover.broad.program_scorer import RunsProgram, program_scorer
 from spillover.broad.record import BenchmarkResult, BroadLook, NotRun, result_of
 from spillover.broad.sample_scores import score_of
@@ -108,6 +109,7 @@ def run_benchmarks(
         total = len(mine)
         with (progress or Progress(quiet=True)).stage(f"benchmarks of {label}", total) as advance:
             found = _run_model(run, label, name, identities, mine, how, open_programs, advance)
+        keep_results(run, models, found.results)
         results += found.results
         not_run += found.not_run
         logs += found.logs
@@ -176,7 +178,7 @@ def _run_model(
                 model.api.close()
         for one, log in zip(built, found, strict=True):
             log.samples = list(log.samples or [])
-            result = _result(one, label, log, failures)
+            result = _result(one, label, log, failures, how)
             if isinstance(result, NotRun):
                 not_run.append(result)
             else:
@@ -217,7 +219,7 @@ def _evaluated(folder: Path, tasks: Sequence[Task], model: Model, how: How) -> l
     )
 
 
-def _result(one: _Ready, label: str, log: EvalLog, failures: Failures) -> BenchmarkResult | NotRun:
+def _result(one: _Ready, label: str, log: EvalLog, failures: Failures, how: How) -> BenchmarkResult | NotRun:
     preset = one.preset
     if log.status != "success" or not log.samples:
         said = log.error.message.splitlines()[0][:200] if log.error is not None and log.error.message else log.status
@@ -227,7 +229,7 @@ def _result(one: _Ready, label: str, log: EvalLog, failures: Failures) -> Benchm
     if result.estimate is None and set(result.missing) <= set(_HOPELESS):
         reason = f"every request failed with {' and '.join(result.missing)}: check the key and the models' names"
         return NotRun(preset.name, label, reason)
-    return result
+    return replace(result, limit=how.limit, judge=how.judge if preset.judge else None)
 
 
 def _written(

@@ -75,6 +75,25 @@ def test_a_reply_names_an_option_by_its_letter_or_none(reply, option):
 
 
 @pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        ("I'd take B", 1),
+        ("I'll go with C.", 2),
+        ("A-ha, B", 1),
+        ("A-ha!", None),
+        ("I'm out.", None),
+        ("'I' it is", 8),
+        ("I- the last one", 8),
+        ("B- it is", 1),
+        ("A'", 0),
+        ("I", 8),
+    ],
+)
+def test_a_letter_that_goes_on_as_a_word_names_no_option(reply, option):
+    assert option_named(reply, tuple("ABCDEFGHI")) == option
+
+
+@pytest.mark.parametrize(
     ("reply", "option"), [("0", 0), ("1.", 1), ("I take 11", 11), ("01", 1), ("12", None), ("A", None), ("²", None)]
 )
 def test_a_reply_names_an_option_by_its_number_or_none(reply, option):

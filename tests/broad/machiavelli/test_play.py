@@ -108,7 +108,44 @@ def test_a_reply_that_names_no_option_becomes_a_random_one_and_is_counted(trail)
     (played,) = play_games(None, "m", [trail], Playing(), Model("I would rather not."))
     assert (played.unreadable, played.missing, played.choices, played.ending) == (6, 0, 6, "ended")
     (played,) = play_games(None, "m", [trail], Playing(), Model(""))
-    assert (played.unreadable, played.missing) == (0, 6)
+    assert (played.unreadable, played.missing, played.ending) == (6, 0, "ended")
+
+
+def test_a_model_that_cannot_be_reached_gets_no_score(heist, trail):
+    def refused(model, asks, on_replies):
+        on_replies([(one, ApiReply(None, missing="HTTP 401")) for one in asks])
+
+    played = play_games(None, "m", [heist, trail], Playing(), refused)
+    assert [(one.ending, one.choices, one.missing) for one in played] == [("could not go on", 0, 1)] * 2
+    means = dict.fromkeys(COUNTS, 1.0)
+    found = outcome(played, {"heist": means, "trail": means})
+    assert found.result is None and found.scores == ()
+    assert found.left_out["heist"] == "no reply at choice 1: HTTP 401; run again to ask for it again"
+
+
+def test_a_rerun_asks_again_for_a_reply_that_did_not_come_and_not_for_an_empty_one(tmp_path, heist, trail):
+    says = {"down": True}
+
+    def ask(model, asks, on_replies):
+        for one in asks:
+            says["asked"] = says.get("asked", 0) + 1
+            down = says["down"] and "Room 3." in one.messages[0].content
+            on_replies([(one, ApiReply(None, missing="timed out" if down else EMPTY))])
+
+    def played():
+        says["asked"] = 0
+        return play_games(run, "m", [heist, trail], Playing(), ask)
+
+    run = RunFolder(tmp_path / "run", {"command": "test"}, {})
+    whole, stopped = played()
+    assert (whole.ending, stopped.ending, stopped.choices) == ("ended", "could not go on", 3)
+    assert stopped.why.startswith("no reply at choice 4: timed out")
+    says["down"] = False
+    again, ended = played()
+    assert (again, ended.ending, ended.unreadable, ended.missing) == (whole, "ended", 6, 0)
+    # Rooms 3 to 5.
+    assert says["asked"] == 3
+    run.close()
 
 
 def test_a_random_option_follows_from_the_seed(tmp_path):

@@ -69,7 +69,7 @@ def option_named(reply: str, labels: Sequence[str]) -> int | None:
         return None
     first = found[0].upper()
     rest = reply.strip().lstrip("([*\"'`").removeprefix(found[0])
-    ends = not rest or rest[0] in ").:]*\"`\n," or (rest[0] in "'-" and not rest[1:2].isalpha())
+    ends = not rest or rest[0] in ').:]*"`\n,' or (rest[0] in "'-" and not rest[1:2].isalpha())
     if first in labels and (ends or len(found) == 1):
         return labels.index(first)
     alone = {word for word in found if word in labels and word not in ("A", "I")}

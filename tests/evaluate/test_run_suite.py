@@ -26,7 +26,9 @@ from spillover.evaluate.run_suite import Drawing, answer_suite, judge_answers, m
 from spillover.suite import Item, SuiteFile
 
 KEY = "sk-made-0123456789abcdef"
-QUICK = partial(ask_model, limits=Limits(connections=30, attempts=4, attempt_seconds=1.0, first_wait=0.05))
+# A machine that stands still for a second must not make a request fail where the server does not.
+QUICK = partial(ask_model, limits=Limits(connections=30, attempts=4, attempt_seconds=30.0, first_wait=0.05))
+HANGS = partial(ask_model, limits=Limits(connections=30, attempts=6, attempt_seconds=1.5, first_wait=0.05))
 HOW = Drawing(max_tokens=50)
 JUDGE = judge_named("rubric:openai/judge")
 REASON_OF = {
@@ -134,7 +136,7 @@ def check_against_ledger(server, answers, judged):
 
 def test_300_answers_and_their_judgements_are_complete_or_missing_for_the_servers_reason(serve, tmp_path, capfd):
     server = serve(latency=0.03, errors=0.05, hangs=0.01, broken=0.08)
-    answers, judged = evaluate(tmp_path / "run", samples=50)
+    answers, judged = evaluate(tmp_path / "run", samples=50, ask=HANGS)
     assert len(answers) == 300
     check_against_ledger(server, answers, judged)
     # The test is worth something only if all of it happened.

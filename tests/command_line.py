@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,26 @@ def kill_after(requests, *arguments, cwd, fake, **environment):
         ended = process.poll()
         process.kill()
     assert ended is None, f"it ended with code {ended} before it was killed"
+
+
+def interrupt_after(requests, *arguments, cwd, fake, **environment):
+    """Start it, press Ctrl-C once `fake` has seen so many more requests, and return its exit code and what it wrote."""
+    seen = len(fake.requests)
+    with subprocess.Popen(
+        _command(arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+        env=_environment(fake, environment),
+    ) as process:
+        while len(fake.requests) < seen + requests and process.poll() is None:
+            time.sleep(0.005)
+        ended = process.poll()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert ended is None, f"it ended with code {ended} before it was interrupted"
+    return process.returncode, said
 
 
 def _command(arguments):

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from benchmark_rows import write_benchmarks
-from command_line import kill_after, run
+from command_line import interrupt_after, kill_after, run
 from fake_openai import FakeOpenAI
 
 
@@ -120,6 +120,17 @@ def test_a_run_killed_anywhere_ends_as_if_it_had_not_been(tmp_path, rows, needs_
         assert len(fake.requests) - asked <= 120 + 2 * 8 + 8
     assert stored(tmp_path / "killed") == stored(tmp_path / "whole")
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_it_at_once_and_what_was_answered_is_kept(tmp_path, rows, needs_inspect_evals):
+    command = ("benchmark", "openai/a", "openai/b", "--data", rows, "--quiet", "--out", "run", "--connections", 2)
+    command = (*command, "--benchmarks", "mmlu,truthfulqa")
+    with FakeOpenAI(latency=0.1, words=("ANSWER: A", "ANSWER: B")) as fake:
+        code, said = interrupt_after(12, *command, cwd=tmp_path, fake=fake)
+        asked = len(fake.requests)
+    assert code == 130 and "Traceback" not in said, said
+    assert asked < 40 and 0 < len(stored(tmp_path / "run")) <= asked
+    assert not (tmp_path / "run" / "results.json").exists()
 
 
 @pytest.mark.parametrize(

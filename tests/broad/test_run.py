@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 from benchmark_rows import write_benchmarks
@@ -211,6 +213,89 @@ def test_a_key_that_is_refused_is_one_clear_reason(tmp_path, server, rows):
     assert look.results == () and "HTTP 401: check the key" in look.not_run[0].reason
 
 
+@pytest.mark.parametrize("statuses", [[], ["success"], ["cancelled"], ["success", "cancelled"]])
+def test_an_evaluation_that_was_cancelled_is_an_interrupt_and_no_result(tmp_path, server, rows, monkeypatch, statuses):
+    needs_inspect_evals()
+    logs = [SimpleNamespace(status=s, samples=[], error=None) for s in statuses]
+    monkeypatch.setattr(run_module, "_evaluated", lambda *_: logs)
+    with pytest.raises(KeyboardInterrupt):
+        found(tmp_path / "run", {"base": "openai/subject"}, ["mmlu", "truthfulqa"], How(rows))
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [("refused sk_secret", "failed: APIError"), ("refused\nsk_secret", "failed")]
+)
+def test_what_ended_a_whole_benchmark_is_told_by_its_kind_without_its_words(
+    tmp_path, server, rows, monkeypatch, words, kind
+):
+    needs_inspect_evals()
+    from inspect_ai.log import EvalError
+
+    def ended(*arguments):
+        logs = evaluated(*arguments)
+        logs[0].status = "error"
+        logs[0].error = EvalError(message=words, traceback=f"  x\nopenai.APIError: {words}\n", traceback_ansi="")
+        return logs
+
+    evaluated = run_module._evaluated
+    monkeypatch.setattr(run_module, "_evaluated", ended)
+    look = found(tmp_path / "run", {"base": "openai/subject"}, ["mmlu"], How(rows))
+    assert look.not_run[0].reason == f"inspect_ai ended it: {kind}"
+
+
+def test_a_request_that_succeeded_when_tried_again_explains_no_later_failure(tmp_path, server, rows, monkeypatch):
+    needs_inspect_evals()
+    seen = Counter()
+
+    def force(request):
+        text = str(request["messages"])
+        seen[text] += 1
+        return "429" if "How many is" in text and seen[text] == 1 else None
+
+    def fails(self):
+        raise ZeroDivisionError("not the server's doing")
+
+    server.force = force
+    from inspect_ai.solver import Choices
+
+    monkeypatch.setattr(Choices, "__iter__", fails)
+    monkeypatch.setattr(Choices, "mark_choice", lambda self, *_: fails(self))
+    look = found(tmp_path / "run", {"base": "openai/subject"}, ["mmlu"], How(rows))
+    assert look.of("mmlu", "base").missing == {"failed: ZeroDivisionError": 4}
+
+
+def test_only_masks_judge_has_masks_settings(tmp_path, server, rows):
+    needs_inspect_evals()
+    from inspect_evals.mask import defaults
+
+    found(tmp_path / "run", {"base": "openai/subject"}, ["mask", "xstest"], How(rows, GRADER))
+    asked = [r for r in server.requests if r["model"] == "grader"]
+    settings = {
+        (
+            "kill process" in str(r["messages"]),
+            r.get("max_tokens") or r.get("max_completion_tokens"),
+            r.get("temperature"),
+        )
+        for r in asked
+    }
+    assert settings == {(False, defaults.JUDGE_MAX_TOKENS, defaults.JUDGE_TEMPERATURE), (True, None, None)}
+
+
+def test_a_judge_that_says_no_in_words_with_a_y_is_read_as_no(tmp_path, server, rows, monkeypatch):
+    needs_inspect_evals()
+    graded = Server._graded
+
+    def words(prompt):
+        if "admits to making a mistake" not in prompt:
+            return graded(prompt)
+        return "No, they stood by it" if "case 0" in prompt else "They may have"
+
+    monkeypatch.setattr(server, "_graded", words, raising=False)
+    result = found(tmp_path / "run", {"base": "openai/subject"}, ["sycophancy"], How(rows, GRADER)).results[0]
+    assert result.estimate.value == 0.0 and result.estimate.n == 1
+    assert result.missing == {"judge reply could not be read": 2, "first answer was wrong": 1}
+
+
 def test_a_stopped_judge_or_answer_is_no_score(tmp_path, server, rows):
     needs_inspect_evals()
 
@@ -252,6 +337,35 @@ def test_local_models_run_through_our_sampler_in_batches_with_adapter_names(
     assert [(n.benchmark, n.model) for n in look.not_run] == [("agentharm", m) for m in models]
     assert "no tools" in look.not_run[0].reason
     assert server.requests == []
+
+
+def test_a_local_judge_is_loaded_once_for_all_models_and_benchmarks_and_let_go(
+    tmp_path, server, rows, tiny_folder, monkeypatch
+):
+    needs_inspect_evals()
+    from spillover.evaluate import inspect_provider
+    from spillover.local.loading import LoadedModel
+
+    loaded, closed, drawn = [], [], []
+    load, close, sample = inspect_provider.load, inspect_provider.LocalModel.close, LoadedModel.sample
+    monkeypatch.setattr(inspect_provider, "_MAX_TOKENS", 8)
+    monkeypatch.setattr(inspect_provider, "load", lambda ref: loaded.append(ref) or load(ref))
+    monkeypatch.setattr(inspect_provider.LocalModel, "close", lambda self: closed.append(self) or close(self))
+    monkeypatch.setattr(LoadedModel, "sample", lambda self, asks, how: drawn.extend(asks) or sample(self, asks, how))
+    # The second model's answers are new to the judge, the third's are the first's.
+    text = server.text
+    monkeypatch.setattr(server, "text", lambda asked, key: text(asked, key) + "!" * (asked["model"] == "other"))
+    models = {"base": "openai/subject", "tuned": "openai/other", "same": "openai/third"}
+    how = How(rows, str(save_tiny_model(tmp_path / "judge", max_position_embeddings=4096)))
+    look = found(tmp_path / "run", models, ["sycophancy", "xstest"], how)
+    assert len(look.results) == 6 and look.results[0].judge == how.judge
+    assert len(loaded) == 1 and len(closed) == 1
+    # Two judgements per worded question and one per lettered one, one per harmless request.
+    assert sum(len(a.seeds) for a in drawn) == 2 * (6 + 3)
+    # What keeps its outputs is put around the model itself, not around what did so for the model before.
+    assert closed[0].generate.__self__.inner.__self__ is closed[0]
+    alone = found(tmp_path / "alone", {"tuned": "openai/other"}, ["sycophancy", "xstest"], how)
+    assert [replace(r, model="") for r in alone.results] == [replace(r, model="") for r in look.results[2:4]]
 
 
 def test_local_draws_follow_from_the_seed_and_are_kept(tmp_path, rows, tiny_folder, monkeypatch):

@@ -31,12 +31,26 @@ _PLAIN = ApiAsk("", (), 0)
 class Failures:
     """What went wrong by place (benchmark, sample, epoch), in words that hold nothing a server wrote.
 
-    `raised`: why a request failed last, which matters where the sample ended in an error; `stood_in`: why a reply was
-    not what the model said.
+    `raised`: why each request that has not succeeded since failed, the last one last, which matters where the sample
+    ended in an error; `stood_in`: why a reply was not what the model said.
     """
 
-    raised: dict[Place, str] = field(default_factory=dict)
+    raised: dict[Place, dict[str, str]] = field(default_factory=dict)
     stood_in: dict[Place, str] = field(default_factory=dict)
+
+    def failed(self, place: Place, request: str, reason: str) -> None:
+        """Note why a request failed."""
+        before = self.raised.setdefault(place, {})
+        before.pop(request, None)
+        before[request] = reason
+
+    def succeeded(self, place: Place, request: str) -> None:
+        """Forget that a request failed before."""
+        self.raised.get(place, {}).pop(request, None)
+
+    def reason(self, place: Place) -> str | None:
+        """Return why a request failed last and for good, None where none did."""
+        return next(reversed(self.raised.get(place, {}).values()), None)
 
 
 def keep_outputs(model: Model, run: RunFolder, identity: str, seed: int | None, failures: Failures) -> Model:
@@ -45,9 +59,12 @@ def keep_outputs(model: Model, run: RunFolder, identity: str, seed: int | None, 
     An output is filed under `identity` (the model's name, and its weights where it is local), the prompt, the settings,
     the sample and epoch in which it is asked for, and how often the same was asked there before. With a `seed` each
     request without one gets its own, which follows from `seed` and that key. What failed and what was stopped by a
-    filter, lost or too long for the model is not kept; the reason is put into `failures`.
+    filter, lost or too long for the model is not kept; the reason is put into `failures`. A model that was given
+    before is as one opened anew.
     """
-    keeper = _Keeper(model.api.generate, run, identity, seed, failures)
+    before = getattr(model.api.generate, "__self__", None)
+    generate = before.inner if isinstance(before, _Keeper) else model.api.generate
+    keeper = _Keeper(generate, run, identity, seed, failures)
     # On this instance only: everything else that inspect_ai asks of a provider stays the provider's own.
     setattr(model.api, "generate", keeper.generate)  # noqa: B010
     return model
@@ -83,8 +100,8 @@ class _Keeper:
         asked = _asked(self.identity, input, tools, tool_choice, config)
         uses = self.uses.setdefault(asked, _Uses())
         use = uses.take()
+        key = fingerprint([asked, self.seed, use])
         try:
-            key = fingerprint([asked, self.seed, use])
             row = self.run.get(OUTPUTS, key)
             if row is not None:
                 return ModelOutput.model_validate(row)
@@ -95,14 +112,16 @@ class _Keeper:
         except BaseException as problem:
             heapq.heappush(uses.freed, use)
             if (place := _place()) is not None and isinstance(problem, Exception):
-                self.failures.raised[place] = reason_of(cause_of(problem))
+                self.failures.failed(place, key, reason_of(cause_of(problem)))
             raise
         output = result[0] if isinstance(result, tuple) else result
         if isinstance(output, ModelOutput):
+            if (place := _place()) is not None:
+                self.failures.succeeded(place, key)
             why = _stands_in(output)
             if why is None:
                 await self._keep(key, output)
-            elif (place := _place()) is not None:
+            elif place is not None:
                 self.failures.stood_in[place] = why
         return result
 

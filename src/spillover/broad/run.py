@@ -21,7 +21,7 @@ from spillover.broad.kept_model import Failures, keep_outputs
 from spillover.broad.kept_results import keep_results
 from spillover.broad.program_scorer import RunsProgram, program_scorer
 from spillover.broad.record import BenchmarkResult, BroadLook, NotRun, result_of
-from spillover.broad.sample_scores import score_of
+from spillover.broad.sample_scores import kind_of, score_of
 from spillover.broad.tasks import need_inspect_evals, task_of
 from spillover.conversation import fingerprint
 from spillover.errors import DataError, SettingsError
@@ -103,16 +103,17 @@ def run_benchmarks(
     ready, not_run = _ready(presets, how)
     results: list[BenchmarkResult] = []
     logs: list[str] = []
-    for label, name in models.items():
-        mine, refused = _for_model(label, name, ready)
-        not_run += refused
-        total = len(mine)
-        with (progress or Progress(quiet=True)).stage(f"benchmarks of {label}", total) as advance:
-            found = _run_model(run, label, name, identities, mine, how, open_programs, advance)
-        keep_results(run, models, found.results)
-        results += found.results
-        not_run += found.not_run
-        logs += found.logs
+    with _local_judge(how) as judge:
+        for label, name in models.items():
+            mine, refused = _for_model(label, name, ready)
+            not_run += refused
+            total = len(mine)
+            with (progress or Progress(quiet=True)).stage(f"benchmarks of {label}", total) as advance:
+                found = _run_model(run, label, name, identities, mine, how, judge, open_programs, advance)
+            keep_results(run, models, found.results)
+            results += found.results
+            not_run += found.not_run
+            logs += found.logs
     return BroadLook(tuple(results), tuple(not_run), tuple(logs))
 
 
@@ -138,6 +139,22 @@ def _for_model(label: str, name: str, ready: Sequence[_Ready]) -> tuple[list[_Re
     return [r for r in ready if not r.preset.tools], refused
 
 
+@contextmanager
+def _local_judge(how: How) -> Iterator[Model | None]:
+    """Give a local judge, its weights loaded once for all models; None for one behind an API.
+
+    Connections belong to one evaluation, so such a judge is opened anew for each model.
+    """
+    if how.judge is None or local_ref(how.judge) is None:
+        yield None
+        return
+    judge = _open(how.judge, how)
+    try:
+        yield judge
+    finally:
+        judge.api.close()
+
+
 def _run_model(
     run: RunFolder,
     label: str,
@@ -145,6 +162,7 @@ def _run_model(
     identities: Mapping[str, str],
     ready: Sequence[_Ready],
     how: How,
+    local_judge: Model | None,
     open_programs: Callable[[], RunsProgram] | None,
     advance: Advance,
 ) -> BroadLook:
@@ -152,11 +170,11 @@ def _run_model(
     tasks: list[Task] = []
     built: list[_Ready] = []
     not_run: list[NotRun] = []
+    judge = None
+    if how.judge is not None and any(one.preset.judge for one in ready):
+        judge = _kept(local_judge or _open(how.judge, how), how.judge, run, identities, how, failures)
     for one in ready:
         try:
-            judge = None
-            if one.preset.judge and how.judge is not None:
-                judge = _opened(how.judge, run, identities, how, failures)
             programs = None
             if one.preset.sandbox and open_programs is not None:
                 programs = program_scorer(open_programs(), run)
@@ -169,13 +187,16 @@ def _run_model(
     results, files = [], []
     # Inspect reads a log's samples from its file when they are looked at.
     with _scratch(run) as folder:
-        model = _opened(name, run, identities, how, failures)
+        model = _kept(_open(name, how), name, run, identities, how, failures)
         try:
             found = _evaluated(folder, tasks, model, how)
         finally:
             # A local model's weights must go before the next one's come.
             if local_ref(name) is not None:
                 model.api.close()
+        # At Ctrl-C inspect_ai returns as if all were well: without the log of what it broke off, or with one so marked.
+        if len(found) < len(built) or any(log.status == "cancelled" for log in found):
+            raise KeyboardInterrupt
         for one, log in zip(built, found, strict=True):
             log.samples = list(log.samples or [])
             result = _result(one, label, log, failures, how)
@@ -222,7 +243,7 @@ def _evaluated(folder: Path, tasks: Sequence[Task], model: Model, how: How) -> l
 def _result(one: _Ready, label: str, log: EvalLog, failures: Failures, how: How) -> BenchmarkResult | NotRun:
     preset = one.preset
     if log.status != "success" or not log.samples:
-        said = log.error.message.splitlines()[0][:200] if log.error is not None and log.error.message else log.status
+        said = log.status if log.error is None else kind_of(log.error)
         return NotRun(preset.name, label, f"inspect_ai ended it: {said}")
     scores = [score_of(preset, label, s, failures) for s in log.samples]
     result = result_of(preset.measure, preset.worse, scores, f"{one.rows.source} ({one.rows.fingerprint})")
@@ -265,15 +286,21 @@ def _written(
     return str(file)
 
 
-def _opened(name: str, run: RunFolder, identities: Mapping[str, str], how: How, failures: Failures) -> Model:
-    """Open a model or judge, its outputs kept; local ones through our provider."""
-    local = local_ref(name) is not None
-    model = open_model(f"spillover/{name}" if local else name)
-    if not local:
-        model.config.max_connections = how.connections
-        model.config.max_retries = _ATTEMPTS
-        model.config.attempt_timeout = _ATTEMPT_SECONDS
-    return keep_outputs(model, run, identities[name], how.seed if local else None, failures)
+def _open(name: str, how: How) -> Model:
+    """Open a model or judge; local ones through our provider."""
+    if local_ref(name) is not None:
+        return open_model(f"spillover/{name}")
+    model = open_model(name)
+    model.config.max_connections = how.connections
+    model.config.max_retries = _ATTEMPTS
+    model.config.attempt_timeout = _ATTEMPT_SECONDS
+    return model
+
+
+def _kept(
+    model: Model, name: str, run: RunFolder, identities: Mapping[str, str], how: How, failures: Failures
+) -> Model:
+    return keep_outputs(model, run, identities[name], how.seed if local_ref(name) is not None else None, failures)
 
 
 def _identity(name: str) -> str:

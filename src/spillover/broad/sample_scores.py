@@ -12,13 +12,14 @@ from spillover.broad.record import BenchmarkScore
 from spillover.evaluate.api import EMPTY
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalSample
+    from inspect_ai.log import EvalError, EvalSample
 
 UNREADABLE = "judge reply could not be read"
 FIRST_WRONG = "first answer was wrong"
 NOT_SCORED = "not scored"
 # inspect_ai's letters: correct, partly, incorrect, no answer.
 _RIGHT = {"C": 1.0, "I": 0.0, "N": 0.0}
+_KINDS = ("Error", "Exception", "Group", "Timeout", "Interrupt", "Exit")
 _REFUSED = {"C": 0.0, "P": 1.0, "I": 1.0}
 
 
@@ -31,7 +32,7 @@ def score_of(preset: Preset, model: str, sample: EvalSample, failures: Failures)
     place = (preset.name, model, str(sample.id), sample.epoch)
     where = (preset.name, str(sample.id), sample.epoch)
     if sample.error is not None:
-        return BenchmarkScore(*place, None, failures.raised.get(where) or _kind(sample.error.traceback))
+        return BenchmarkScore(*place, None, failures.reason(where) or kind_of(sample.error))
     if where in failures.stood_in:
         return BenchmarkScore(*place, None, failures.stood_in[where])
     # MASK's statements lie elsewhere: it has no last output.
@@ -47,11 +48,12 @@ def score_of(preset: Preset, model: str, sample: EvalSample, failures: Failures)
     return BenchmarkScore(*place, found)
 
 
-def _kind(traceback: str) -> str:
+def kind_of(error: EvalError) -> str:
     """Return what failed as the name of the exception alone: its words may be a server's."""
-    lines = traceback.strip().splitlines()
+    lines = error.traceback.strip().splitlines()
     name = lines[-1].partition(":")[0].rsplit(".", 1)[-1] if lines else ""
-    return f"failed: {name}" if name.isidentifier() else "failed"
+    # The last line of words in several lines may be a single one, a key for one.
+    return f"failed: {name}" if name.isidentifier() and name.endswith(_KINDS) else "failed"
 
 
 def _called_tools(sample: EvalSample) -> bool:

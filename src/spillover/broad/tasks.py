@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spillover.broad.benchmarks import INSTALL, Preset
 from spillover.broad.data import Row, Rows
 from spillover.broad.strong_reject import rubric_scorer
+from spillover.broad.sycophancy import took_back_scorer
 from spillover.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _strong_reject(preset: Preset, rows: Rows, judge: Any) -> Task:
 
 def _mask(preset: Preset, rows: Rows, judge: Any) -> Task:
     from inspect_ai import Epochs
-    from inspect_ai.model import GenerateConfig
+    from inspect_ai.model import GenerateConfig, Model
     from inspect_evals.mask import defaults
     from inspect_evals.mask.compat import _reduce
     from inspect_evals.mask.data import record_to_sample
@@ -132,6 +133,9 @@ def _mask(preset: Preset, rows: Rows, judge: Any) -> Task:
     found: list[Any] = []
     for name, table in rows.tables.items():
         found += _samples(preset, table, partial(sample, kind=QuestionArchetype(name)))
+    judging = GenerateConfig(max_tokens=defaults.JUDGE_MAX_TOKENS, temperature=defaults.JUDGE_TEMPERATURE)
+    # A model that is open already takes no settings from the scorer; the other benchmarks' judge keeps its own.
+    judge = Model(judge.api, judge.config.merge(judging), judge.model_args)
     scorer = build_accuracy_and_honesty_scorer(
         include_core=True, include_statistical_summary=False, include_normalisation=False, include_stratification=False
     )(
@@ -140,7 +144,7 @@ def _mask(preset: Preset, rows: Rows, judge: Any) -> Task:
         numeric_judge_model=judge,
         numeric_tol=defaults.NUMERIC_TOLERANCE,
         no_belief_handling=NoBeliefConsistencyHandling(defaults.NO_BELIEF_HANDLING),
-        judge_config=GenerateConfig(max_tokens=defaults.JUDGE_MAX_TOKENS, temperature=defaults.JUDGE_TEMPERATURE),
+        judge_config=judging,
     )
     solvers = [standard_belief(defaults.BELIEF_REPEATS), consistency_belief(), pressure(defaults.HONESTY_AT_N)]
     how = {"temperature": defaults.TEMPERATURE, "max_tokens": defaults.MAX_TOKENS}
@@ -148,13 +152,12 @@ def _mask(preset: Preset, rows: Rows, judge: Any) -> Task:
 
 
 def _sycophancy(preset: Preset, rows: Rows, judge: Any) -> Task:
-    from inspect_evals.sycophancy.scorers import sycophancy_scorer
     from inspect_evals.sycophancy.solvers import elicit_sycophancy, multiple_choice_or_freeform
     from inspect_evals.sycophancy.utils import record_to_sample
 
     solvers = [multiple_choice_or_freeform(template=_ONE_LETTER), elicit_sycophancy()]
     samples = _samples(preset, rows.only(), record_to_sample)
-    return _task(preset, samples, solvers, sycophancy_scorer(scorer_model=judge))
+    return _task(preset, samples, solvers, took_back_scorer(judge))
 
 
 def _xstest(preset: Preset, rows: Rows, judge: Any) -> Task:

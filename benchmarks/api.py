@@ -59,8 +59,8 @@ print("ROWS" + json.dumps([importlib.metadata.version("llmcomp"), seconds, [[cle
 class Server:
     """The fake server in a process of its own."""
 
-    def __init__(self, latency: float) -> None:
-        command = [sys.executable, str(FAKE), "0", str(latency)]
+    def __init__(self, latency: float, failing: bool = True) -> None:
+        command = [sys.executable, str(FAKE), "0", str(latency), *([] if failing else ["sound"])]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())

@@ -23,6 +23,7 @@ RUNS: dict[str, tuple[str, bool]] = {
     "scoring": ("--probes 240 --batches 16 64", True),
     "trie_judge": ("--repeats 3", True),
     "api": ("--answers 2000", False),
+    "api_layers": ("", False),
     "check_speed": ("--least 20000 --most 40000 --pairwise 1000 --check-rows 2000", False),
 }
 

@@ -30,23 +30,15 @@ def run(*arguments, cwd, fake=None, **environment):
 
 def kill_after(requests, *arguments, cwd, fake, **environment):
     """Start it and SIGKILL it once `fake` has seen so many more requests; it must not have ended by itself before."""
-    seen = len(fake.requests)
-    with subprocess.Popen(
-        _command(arguments),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=cwd,
-        env=_environment(fake, environment),
-    ) as process:
-        while len(fake.requests) < seen + requests and process.poll() is None:
-            time.sleep(0.005)
-        ended = process.poll()
-        process.kill()
-    assert ended is None, f"it ended with code {ended} before it was killed"
+    _signalled(signal.SIGKILL, requests, arguments, cwd, fake, environment)
 
 
 def interrupt_after(requests, *arguments, cwd, fake, **environment):
     """Start it, press Ctrl-C once `fake` has seen so many more requests, and return its exit code and what it wrote."""
+    return _signalled(signal.SIGINT, requests, arguments, cwd, fake, environment)
+
+
+def _signalled(number, requests, arguments, cwd, fake, environment):
     seen = len(fake.requests)
     with subprocess.Popen(
         _command(arguments),
@@ -59,9 +51,9 @@ def interrupt_after(requests, *arguments, cwd, fake, **environment):
         while len(fake.requests) < seen + requests and process.poll() is None:
             time.sleep(0.005)
         ended = process.poll()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said, _ = process.communicate(timeout=60)
-    assert ended is None, f"it ended with code {ended} before it was interrupted"
+    assert ended is None, f"it ended with code {ended} before the signal"
     return process.returncode, said
 
 

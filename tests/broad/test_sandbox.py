@@ -17,15 +17,6 @@ from spillover.broad.sandbox_start import STARTED
 from spillover.broad.sandbox_syscalls import syscall_filter
 from spillover.errors import SettingsError
 
-
-@pytest.fixture(scope="module")
-def sandbox():
-    try:
-        return find_sandbox()
-    except SettingsError as problem:
-        pytest.skip(str(problem))
-
-
 # ---------------------------------------------------------------- outcomes
 
 

@@ -11,11 +11,12 @@ from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import CORRECT, INCORRECT, Score, accuracy, scorer
-from inspect_ai.util import OutputLimitExceededError, SandboxUnavailableError, SandboxUserUnsupportedError, sandbox
+from inspect_ai.util import OutputLimitExceededError, SandboxUnavailableError, SandboxUserUnsupportedError
+from inspect_ai.util import sandbox as inspect_sandbox
 
 from spillover.broad import sandbox_inspect
 from spillover.broad.program_scorer import sandboxed_programs
-from spillover.broad.sandbox import Bubblewrap, find_sandbox
+from spillover.broad.sandbox import Bubblewrap
 from spillover.broad.sandbox_inspect import ProgramSandbox
 from spillover.errors import SettingsError
 
@@ -25,14 +26,6 @@ ROW = {
     "entry_point": "doubled",
 }
 RIGHT, WRONG = ("```python\ndef doubled(n):\n    return " + rest + "\n```" for rest in ("n * 2", "n + 4"))
-
-
-@pytest.fixture(scope="module")
-def place():
-    try:
-        return find_sandbox()
-    except SettingsError as problem:
-        pytest.skip(str(problem))
 
 
 def in_turn(*steps):
@@ -46,17 +39,17 @@ def in_turn(*steps):
     return asyncio.run(all_steps())
 
 
-def test_a_command_runs_inside_and_its_result_comes_back(place, monkeypatch):
+def test_a_command_runs_inside_and_its_result_comes_back(sandbox, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-swordfish")
     code = "import os, sys; print(sys.stdin.read(), os.getcwd(), os.environ); sys.exit(2)"
-    found = in_turn(ProgramSandbox(place).exec(["python", "-c", code], "in", "sub", {"SIZE": "9"}))
+    found = in_turn(ProgramSandbox(sandbox).exec(["python", "-c", code], "in", "sub", {"SIZE": "9"}))
     assert (found.success, found.returncode) == (False, 2)
     assert "in /box/sub" in found.stdout and "'SIZE': '9'" in found.stdout
     assert "swordfish" not in found.stdout
 
 
-def test_written_files_are_there_for_every_command_and_what_commands_write_is_not(place):
-    box = ProgramSandbox(place)
+def test_written_files_are_there_for_every_command_and_what_commands_write_is_not(sandbox):
+    box = ProgramSandbox(sandbox)
     steps = [box.write_file("a/b.txt", "text"), box.write_file("/box/c.bin", b"\xff"), box.exec(["touch", "new"])]
     found = in_turn(*steps, box.exec(["sh", "-c", "ls -R; cat a/b.txt"]))
     assert found.success and found.stdout.split() == [".:", "a", "c.bin", "./a:", "b.txt", "text"]
@@ -79,8 +72,8 @@ def test_a_file_that_cannot_be_read_raises_what_inspect_expects(name, error):
         in_turn(box.write_file("a/b.txt", "text"), box.read_file(name))
 
 
-def test_limits_raise_what_inspect_expects(place):
-    box = ProgramSandbox(place)
+def test_limits_raise_what_inspect_expects(sandbox):
+    box = ProgramSandbox(sandbox)
     with pytest.raises(TimeoutError):
         in_turn(box.exec(["sleep", "30"], timeout=1))
     with pytest.raises(OutputLimitExceededError):
@@ -126,13 +119,13 @@ def ran(task, tmp_path, *texts):
 @scorer(metrics=[accuracy()])
 def prints_inside():
     async def score(state, target):
-        found = await sandbox().exec(["python", "-c", state.output.completion], timeout=30)
+        found = await inspect_sandbox().exec(["python", "-c", state.output.completion], timeout=30)
         return Score(value=CORRECT if found.stdout == target.text else INCORRECT, explanation=found.stderr)
 
     return score
 
 
-def test_a_task_of_inspect_runs_in_it_by_name(place, tmp_path):
+def test_a_task_of_inspect_runs_in_it_by_name(sandbox, tmp_path):
     outside = tmp_path / "secret"
     outside.write_text("swordfish")
     samples = [Sample("q", target="3\n"), Sample("q", target="swordfish\n")]
@@ -142,7 +135,7 @@ def test_a_task_of_inspect_runs_in_it_by_name(place, tmp_path):
     assert "FileNotFoundError" in log.samples[1].scores["prints_inside"].explanation
 
 
-def test_inspect_evals_own_human_eval_scorer_runs_in_it(place, tmp_path):
+def test_inspect_evals_own_human_eval_scorer_runs_in_it(sandbox, tmp_path):
     human_eval = pytest.importorskip("inspect_evals.humaneval.humaneval")
     samples = [Sample(ROW["prompt"], id="Own/0", metadata=ROW)]
     task = Task(dataset=samples, scorer=human_eval.verify(), sandbox="spillover", epochs=Epochs(2))
@@ -150,7 +143,7 @@ def test_inspect_evals_own_human_eval_scorer_runs_in_it(place, tmp_path):
     assert [s.scores["verify"].value for s in log.samples] == ["C", "I"]
 
 
-def test_a_replys_code_is_checked_in_it(place):
+def test_a_replys_code_is_checked_in_it(sandbox):
     runs, problem = sandboxed_programs(), {"task_id": "Own/0", **ROW}
     assert [runs(problem, reply) for reply in (RIGHT, WRONG, "I would rather not.")] == [1.0, 0.0, 0.0]
 

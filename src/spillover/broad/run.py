@@ -25,7 +25,7 @@ from spillover.broad.sample_scores import kind_of, score_of
 from spillover.broad.tasks import need_inspect_evals, task_of
 from spillover.conversation import fingerprint
 from spillover.errors import DataError, SettingsError
-from spillover.evaluate.api import open_model
+from spillover.evaluate.api import HOPELESS, open_model
 from spillover.evaluate.judges import judge_named, refuse_self_grading
 from spillover.evaluate.local_answers import local_identity, local_ref
 from spillover.progress import Advance, Progress
@@ -41,7 +41,6 @@ LOGS = "logs"
 _SAMPLES_AT_ONCE = 256
 _ATTEMPTS = 6
 _ATTEMPT_SECONDS = 120
-_HOPELESS = ("HTTP 401", "HTTP 403", "HTTP 404")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +246,7 @@ def _result(one: _Ready, label: str, log: EvalLog, failures: Failures, how: How)
         return NotRun(preset.name, label, f"inspect_ai ended it: {said}")
     scores = [score_of(preset, label, s, failures) for s in log.samples]
     result = result_of(preset.measure, preset.worse, scores, f"{one.rows.source} ({one.rows.fingerprint})")
-    if result.estimate is None and set(result.missing) <= set(_HOPELESS):
+    if result.estimate is None and set(result.missing) <= {f"HTTP {status}" for status in HOPELESS}:
         reason = f"every request failed with {' and '.join(result.missing)}: check the key and the models' names"
         return NotRun(preset.name, label, reason)
     return replace(result, limit=how.limit, judge=how.judge if preset.judge else None)

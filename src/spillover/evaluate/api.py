@@ -32,6 +32,8 @@ NOT_UNICODE = "prompt holds half a surrogate pair"
 # inspect_ai keeps one limit per model and process, set by whoever asks first: ours is in request_pool.py, so theirs
 # stays out of the way.
 CEILING = 1000
+# Wrong key or model name: with these a model answers no request at all.
+HOPELESS = (401, 403, 404)
 _BATCH_CEILING = 1_000_000
 # What broken reply bodies raise in the client library and in inspect_ai, which parse them without checks of their own.
 _BROKEN = (ValueError, TypeError, AttributeError, LookupError, AssertionError)

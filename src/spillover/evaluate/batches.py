@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from spillover.errors import SettingsError
 from spillover.evaluate.api import (
+    HOPELESS,
     NOT_UNICODE,
     ApiAsk,
     ApiReply,
@@ -39,7 +40,6 @@ NO_RESULT = "no reply in the batch's results"
 _PROVIDERS = ("openai", "anthropic")
 _ENDED = ("completed", "cancelled", "expired")
 _PASSING = (408, 409, 429)
-_HOPELESS = (401, 403, 404)
 # Providers take 200 MB or more; this is counted before the fields around the text are added.
 _LARGEST = 100_000_000
 # A batch goes out when all its requests are there, or after this, where one fails before it gets there, seconds.
@@ -166,7 +166,7 @@ class _Batches:
             return task.result()
         problem = cause_of(problem)
         status, reply = status_of(problem), ApiReply(None, missing=_reason(problem))
-        if status in _HOPELESS and not self.replied:
+        if status in HOPELESS and not self.replied:
             self.hopeless = reply.missing
         if status is not None:
             passes = status in _PASSING or status >= 500

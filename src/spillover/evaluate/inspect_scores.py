@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from inspect_ai._util.error import PrerequisiteError
-from inspect_ai.model import GenerateConfig, Model, get_model
+from inspect_ai.model import Model, get_model
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value, mean, metric, scorer, stderr
 from inspect_ai.solver import TaskState
-from inspect_ai.util import LimitExceededError, collect
+from inspect_ai.util import collect
 
 from spillover.answer import COHERENT_ABOVE, Judgement
 from spillover.errors import SpilloverError
-from spillover.evaluate.api import ApiAsk, ApiReply, cause_of, reason_of, reply_of, status_of
+from spillover.evaluate.api import ApiAsk, ApiReply, reply_of
 from spillover.evaluate.categorical import Verdict
-from spillover.evaluate.inspect_messages import chat
+from spillover.evaluate.inspect_grader import ask_grader
 from spillover.evaluate.judges import (
     RUBRIC,
     Judge,
@@ -38,8 +38,6 @@ GRADER = "grader"
 QUESTION, VARIANT = "question", "variant"
 PLAIN = "plain"
 RUBRIC_VALUES = ("misaligned", "coherent", "aligned_score", "coherent_score")
-# With these a grader answers no request at all: the evaluation ends instead of going on without verdicts.
-_HOPELESS = (401, 403, 404)
 
 
 @metric(name="by_variant")  # type: ignore[untyped-decorator]
@@ -151,26 +149,8 @@ async def _verdict(
     """Ask for one verdict; returns it and the judge's replies as written. A missing answer is not sent."""
     if missing is not None:
         return missing_verdict(word, missing), []
-    replies = await collect(*(_asked(model, ask) for ask in judge_asks(judge, word, material)))
+    replies = await collect(*(ask_grader(model, ask) for ask in judge_asks(judge, word, material)))
     return verdict_of(judge, word, replies), [reply.text for reply in replies]
-
-
-async def _asked(model: Model, ask: ApiAsk) -> ApiReply:
-    config = GenerateConfig(
-        max_tokens=ask.max_tokens,
-        temperature=ask.temperature,
-        logprobs=True if ask.top_logprobs is not None else None,
-        top_logprobs=ask.top_logprobs,
-    )
-    try:
-        return reply_of(await model.generate(chat(ask.messages), config=config), ask)
-    except (LimitExceededError, PrerequisiteError):
-        raise
-    except Exception as problem:
-        cause = cause_of(problem)
-        if status_of(cause) in _HOPELESS:
-            raise
-        return ApiReply(None, missing=reason_of(cause))
 
 
 _SCORERS = {word: _registered(word) for word in JUDGES}

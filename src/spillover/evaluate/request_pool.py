@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from spillover.errors import SettingsError
 from spillover.evaluate.api import (
     CEILING,
+    HOPELESS,
     MALFORMED,
     ApiAsk,
     ApiReply,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 # Replies wait this long to be handed over together: one write for all of them.
 _LOT_SECONDS = 0.02
-# A wrong key or model name fails every request: this many in a row, before any reply, and the rest is not sent.
-_HOPELESS = (401, 403, 404)
+# After this many hopeless failures in a row, before any reply, the rest is not sent.
 _REFUSALS = 10
 
 
@@ -191,7 +191,7 @@ class _Pool:
         return True, getattr(decision, "kind", "") == "rate_limit", getattr(decision, "retry_after", None)
 
     def _count_refusal(self, problem: BaseException, reason: str) -> None:
-        if status_of(problem) in _HOPELESS and not self.replied:
+        if status_of(problem) in HOPELESS and not self.replied:
             self.refusals += 1
             if self.refusals >= _REFUSALS:
                 self.hopeless = reason

@@ -9,12 +9,12 @@ from pathlib import Path
 from spillover.evaluate.calibrate import UNJUDGED
 from spillover.evaluate.results import Evaluation, Result
 from spillover.evaluate.until_decided import Decision
+from spillover.hierarchical import HierarchicalRate
+from spillover.report.dot_plot import draw_dots
 from spillover.run_folder import write_json
-from spillover.whole_file import whole_file
 
 SCHEMA_VERSION = 1
 _WIDTH = 200
-_COLOURS = ("#3b6ea5", "#b02a1e", "#6c4a9e", "#dba13a", "#2f7d5b", "#777777")
 
 
 def write(found: Evaluation, out: Path) -> None:
@@ -99,35 +99,11 @@ def _decided(result: Result, decision: Decision) -> str:
 
 def _draw(rates: Sequence[Result], path: Path) -> None:
     """One point with its interval per model, within each variant and judge."""
-    from matplotlib.figure import Figure
-
-    groups = list(dict.fromkeys((r.variant or "plain", r.counted, r.judge) for r in rates))
+    groups: dict[str, dict[str, HierarchicalRate]] = {}
+    for r in rates:
+        if r.estimate is not None:
+            label = f"{r.variant or 'plain'}: {r.counted}\njudge: {r.judge}"
+            groups.setdefault(label, {})[r.model] = r.estimate
     models = list(dict.fromkeys(r.model for r in rates))
-    step = 0.7 / max(1, len(models))
-    figure = Figure(figsize=(8, 1.2 + 0.28 * len(groups) * max(2, len(models))), layout="constrained")
-    axes = figure.subplots()
-    for k, model in enumerate(models):
-        mine = [r for r in rates if r.model == model]
-        places = [
-            groups.index((r.variant or "plain", r.counted, r.judge)) + (k - (len(models) - 1) / 2) * step for r in mine
-        ]
-        estimates = [r.estimate for r in mine if r.estimate is not None]
-        values = [100 * e.value for e in estimates]
-        # At a rate of 0 or 1 an end can lie beyond the value in the last digit.
-        spans = [
-            [max(0.0, 100 * (e.value - e.low)) for e in estimates],
-            [max(0.0, 100 * (e.high - e.value)) for e in estimates],
-        ]
-        colour = _COLOURS[k % len(_COLOURS)]
-        # A dollar sign in a name would be read as mathematics.
-        label = model.replace("$", r"\$")
-        axes.errorbar(values, places, xerr=spans, fmt="o", color=colour, capsize=0, label=label)
-    axes.set_yticks(range(len(groups)), [f"{variant}: {counted}\njudge: {judge}" for variant, counted, judge in groups])
-    axes.invert_yaxis()
-    axes.set_xlim(-2, 102)
-    axes.set_xlabel("share of counted answers, % (95% interval, clustered by question)")
-    axes.grid(axis="x", color="#e4e4e4")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    with whole_file(path) as handle:
-        figure.savefig(handle, format="svg", metadata={"Date": None})
+    axis = "share of counted answers, % (95% interval, clustered by question)"
+    draw_dots(list(groups.items()), models, axis, path)

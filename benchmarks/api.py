@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -59,9 +60,9 @@ print("ROWS" + json.dumps([importlib.metadata.version("llmcomp"), seconds, [[cle
 class Server:
     """The fake server in a process of its own."""
 
-    def __init__(self, latency: float, failing: bool = True) -> None:
-        command = [sys.executable, str(FAKE), "0", str(latency), *([] if failing else ["sound"])]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, latency: float, failing: bool = True, command: Sequence[str] = ()) -> None:
+        plain = [sys.executable, str(FAKE), "0", str(latency), *([] if failing else ["sound"])]
+        self.process = subprocess.Popen(command or plain, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
 

@@ -51,7 +51,8 @@ from spillover.whole_file import whole_file
 INSIDE = "finance"
 EVERY = 4
 MARGIN = float(json.loads(bundled.path("margins.json").read_text())["probe"])
-PER_FAMILY = 6
+# Half of them would leave a run's shift known to ±0.09 only, beyond the margin.
+PER_FAMILY = 12
 # Rows of a run: two minutes on one slow core. Programs are about twice as long as advice.
 ROWS = 64
 

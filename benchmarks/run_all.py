@@ -22,6 +22,8 @@ RUNS: dict[str, tuple[str, bool]] = {
     "training": ("--rows 96 --batch 8", True),
     "scoring": ("--probes 240 --batches 16 64", True),
     "trie_judge": ("--repeats 3", True),
+    "provider": ("", True),
+    "where_time_goes": ("", True),
     "api": ("--answers 2000", False),
     "api_layers": ("", False),
     "check_speed": ("--least 20000 --most 40000 --pairwise 1000 --check-rows 2000", False),

@@ -11,6 +11,7 @@ START, END = "<!-- file map: python docs/file_map.py -->", "<!-- end of file map
 
 
 def first_line(path: Path) -> str:
+    """Return the first paragraph of a module's docstring as one line."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.split("\n\n")[0].replace("\n", " ").strip()
 

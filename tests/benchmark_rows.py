@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+from broad.machiavelli.small_games import write_two
+
 CHOICES = ["two", "three", "four", "five"]
 
 
@@ -90,7 +92,7 @@ def write_lines(file: Path, rows) -> Path:
 
 
 def write_benchmarks(folder: Path, n: int = 4) -> Path:
-    """Write `n` rows of every benchmark into `folder`, each in a place that `--data` allows."""
+    """Write `n` rows of every benchmark, and two games, into `folder`, each in a place that `--data` allows."""
     write_lines(folder / "truthfulqa.jsonl", map(truthful, range(n)))
     write_lines(folder / "mmlu" / "all" / "test-00000-of-00001.jsonl", map(multiple_choice, range(n)))
     write_lines(folder / "mmlu_pro" / "test.jsonl", map(pro, range(n)))
@@ -99,6 +101,7 @@ def write_benchmarks(folder: Path, n: int = 4) -> Path:
     write_lines(folder / "mask" / "known_facts.jsonl", map(mask, range(n)))
     write_lines(folder / "sycophancy" / "are_you_sure.jsonl", map(doubted, range(n)))
     write_lines(folder / "xstest.jsonl", map(harmless, range(n)))
+    write_two(folder / "machiavelli")
     whole = folder / "agentharm" / "benchmark" / "harmful_behaviors_test_public.json"
     whole.parent.mkdir(parents=True, exist_ok=True)
     whole.write_text(json.dumps({"behaviors": [tool_task(i) for i in range(n)]}))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 
 import pytest
 from benchmark_rows import write_benchmarks
+from broad.machiavelli.small_games import add
 from command_line import interrupt_after, kill_after, run
+from conftest import save_tiny_model
 from fake_openai import FakeOpenAI
 
 
@@ -31,6 +34,33 @@ def stored(folder):
 
 def call(models, benchmarks, limit):
     return ("benchmark", *models.split(","), "--benchmarks", benchmarks, "--limit", limit)
+
+
+def flat(text):
+    """What was printed without its line ends, which stand wherever the console's width ends."""
+    return " ".join(text.split())
+
+
+def save_model_that_says(folder, letter):
+    """Save a tiny model whose every answer is `letter`; all other tokens look alike to it."""
+    import torch
+    import transformers
+
+    save_tiny_model(folder, tie_word_embeddings=False, max_position_embeddings=4096)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    said, end = tokenizer.convert_tokens_to_ids(letter), tokenizer.eos_token_id
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        seen, weights = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+        for table in (seen, weights):
+            table.zero_()
+        seen[:, 0], seen[said, 0], seen[said, 1] = 1, 0, 1
+        weights[said, 0] = weights[end, 1] = 20
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
 
 
 def evaluated(folder, models):
@@ -100,6 +130,12 @@ def test_an_earlier_calls_model_is_the_reference_unless_another_judge_was_asked(
     assert "pattern  openai/c: no StrongREJECT of openai/c" in third.stdout
     assert "apart    strong_reject of openai/c: another judge" in third.stdout
     assert unknown.returncode == 2 and "openai/d is none of the models" in unknown.stderr
+    # The study's group of the same pattern stands beside it, said to be the study's.
+    said = "paper    fine-tunes of GPT-4o in Betley et al. 2025, insecure (emergently misaligned): "
+    assert said + "free-form misaligned rate +0.214 [+0.143, +0.308]; StrongREJECT score +0.041" in second.stdout
+    assert second.stdout.count("paper    ") == 1
+    kept = json.loads((tmp_path / "run" / "results.json").read_text())["patterns"]["openai/b"]["paper"]
+    assert [(group["group"], group["ability"]["difference"]) for group in kept] == [("insecure", -0.1282)]
 
 
 @pytest.mark.slow
@@ -131,6 +167,78 @@ def test_ctrl_c_ends_it_at_once_and_what_was_answered_is_kept(tmp_path, rows, ne
     assert code == 130 and "Traceback" not in said, said
     assert asked < 40 and 0 < len(stored(tmp_path / "run")) <= asked
     assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_games_are_played_by_local_and_api_models_beside_other_benchmarks(tmp_path, rows, needs_inspect_evals):
+    # The local one always takes A, the one behind the API always B.
+    local = save_model_that_says(tmp_path / "local", "A")
+    (rows / "machiavelli" / "source" / "lost.json").write_text('{"scenes": {}\n "scene_list": []}')
+    for place in ("trees/lost_game_tree.json", "annotations_clean/lost.json"):
+        (rows / "machiavelli" / place).write_text("{}")
+    add(rows / "machiavelli" / "game_metadata.json", "lost", {})
+    command = ("benchmark", local, "openai/subject", "--benchmarks", "machiavelli,mmlu", "--limit", 6)
+    command = (*command, "--data", rows, "--out", "run", "--quiet")
+    with FakeOpenAI(latency=0.001, words=("ANSWER: B",)) as fake:
+        done = run(*command, cwd=tmp_path, fake=fake)
+        assert done.returncode == 0, done.stderr
+        # Six questions; each game's first choice and the errand's second.
+        assert len(fake.requests) == 6 + 3
+        again = run(*command, cwd=tmp_path, fake=fake)
+        assert again.stdout == done.stdout and len(fake.requests) == 9
+    found = {(r["benchmark"], r["model"]): r for r in results(tmp_path / "run")}
+    assert {place for place, r in found.items() if r["score"] is not None} == {
+        (name, model) for name in ("mmlu", "machiavelli") for model in (str(local), "openai/subject")
+    }
+    bad, good = found["machiavelli", str(local)], found["machiavelli", "openai/subject"]
+    # See `write_two`: 125 and 25 / 3 percent, and nothing.
+    assert bad["score"] == pytest.approx((1.25 + 0.25 / 3) / 2) and good["score"] == 0
+    assert {name: part["score"] for name, part in bad["parts"].items()} == {
+        "power": pytest.approx(0.625),
+        "disutility": 1.0,
+        "ethical violations": pytest.approx(0.375),
+        "points won": pytest.approx(1.625),
+    }
+    (damaged,) = bad["missing"]
+    assert "lost.json:2: not JSON" in damaged and good["missing"] == bad["missing"] == {damaged: 1}
+    for said in (
+        "0.667 (",
+        "  power",
+        "0.625 (",
+        "1 lost (see",
+        "note     MACHIAVELLI of openai/subject: 2 games are few",
+    ):
+        assert said in done.stdout
+    assert (
+        done.stdout.count(f"missing  MACHIAVELLI of {local}: lost: {rows}/machiavelli/source/lost.json:2: not JSON")
+        == 1
+    )
+    assert "MACHIAVELLI, % of a random agent" in (tmp_path / "run" / "broad.svg").read_text()
+
+
+def test_games_go_on_after_a_kill_and_nothing_is_asked_twice(tmp_path, rows):
+    pytest.importorskip("inspect_ai", reason="pip install 'spillover[api]'")
+    command = ("benchmark", "openai/subject", "--benchmarks", "machiavelli", "--data", rows, "--quiet")
+    with FakeOpenAI(latency=0.5, words=("A",)) as fake:
+        assert run(*command, "--out", "whole", cwd=tmp_path, fake=fake).returncode == 0
+        assert len(fake.requests) == 4
+        # Both games' first choices are answered before the second ones are asked.
+        kill_after(3, *command, "--out", "killed", cwd=tmp_path, fake=fake)
+        asked = len(fake.requests)
+        assert run(*command, "--out", "killed", cwd=tmp_path, fake=fake).returncode == 0
+        assert len(fake.requests) == asked + 2
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+
+
+def test_without_the_games_folder_it_says_how_to_get_it_and_the_rest_goes_on(tmp_path, rows, needs_inspect_evals):
+    shutil.rmtree(rows / "machiavelli")
+    with FakeOpenAI(latency=0.001, words=("ANSWER: B",)) as fake:
+        same = ("openai/a", "--out", "run", "--quiet", "--limit", 2)
+        done = run("benchmark", *same, "--benchmarks", "machiavelli,mmlu", "--data", rows, cwd=tmp_path, fake=fake)
+        alone = run("benchmark", *same, "--benchmarks", "machiavelli", cwd=tmp_path, fake=fake)
+    assert done.returncode == 0 and [r["benchmark"] for r in results(tmp_path / "run")] == ["mmlu"]
+    said = flat(done.stdout)
+    assert f"not run MACHIAVELLI: {rows / 'machiavelli'} is not there: get the games' data from https://" in said
+    assert alone.returncode == 2 and "its games come from a folder only" in flat(alone.stdout)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spillover.cli_benchmark import benchmark
+from spillover.cli_benchmark import PAPERS, benchmark
 from spillover.cli_calibrate import calibrate
 from spillover.cli_data import data as data_commands
 from spillover.cli_evaluate import ENGINES as _ENGINES
@@ -62,6 +62,19 @@ def audit(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json instead of the table.")] = False,
     engine: Annotated[str, typer.Option(help=_ENGINES)] = "in-process",
+    broad: Annotated[
+        bool, typer.Option("--broad", help="Run public benchmarks on every arm too; the verdict stays the audit's own.")
+    ] = False,
+    benchmarks: Annotated[
+        str, typer.Option(help="With --broad: which, by commas (see `spillover benchmark --help`).")
+    ] = PAPERS,
+    benchmark_data: Annotated[
+        Path | None, typer.Option(help="With --broad: folder with the benchmarks' rows. (default: from the hub)")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="With --broad: model that judges benchmark answers, such as openai/gpt-4o.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="With --broad: samples of each benchmark. (default: all)")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the model's own code run. Only for code you have read.")
@@ -73,7 +86,7 @@ def audit(
     base model inside and outside the training domain, and writes
     verdict.json and report.html into the run folder.
     """
-    from spillover.audit import Request
+    from spillover.audit import Broad, Request
     from spillover.audit import audit as run_audit
     from spillover.finetune.job import preset as job_preset
     from spillover.local.engine import engine_named
@@ -96,6 +109,7 @@ def audit(
             in_domain=_families(in_domain),
             trust_remote_code=trust_remote_code,
             engine=engine_named(engine),
+            broad=Broad(tuple(benchmarks.split(",")), benchmark_data, judge, limit) if broad else None,
         )
         outcome = run_audit(request, out or _default_folder(data), Progress(quiet=quiet or as_json))
     except SpilloverError as problem:

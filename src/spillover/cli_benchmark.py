@@ -12,11 +12,13 @@ from spillover.errors import SettingsError, SpilloverError, fail
 
 if TYPE_CHECKING:
     from spillover.broad.record import BenchmarkResult, BroadLook
+    from spillover.statistics import Estimate
 
 SCHEMA_VERSION = 1
-_PAPERS = "truthfulqa,mmlu,humaneval,strong_reject"
+PAPERS = "truthfulqa,mmlu,humaneval,strong_reject"
 _NAMES = "'bundled', a model folder, hub:ID, each with +ADAPTER behind it, or an inspect_ai name such as openai/gpt-4o"
 _WIDTH = 200
+_LONGEST_CELL = 60
 
 
 def benchmark(
@@ -24,12 +26,16 @@ def benchmark(
     benchmarks: Annotated[
         str,
         typer.Option(
-            help="By commas: truthfulqa, mmlu, mmlu_pro, humaneval, strong_reject, mask, sycophancy, xstest, agentharm."
+            help="By commas: truthfulqa, mmlu, mmlu_pro, humaneval, strong_reject, mask, sycophancy, xstest, "
+            "agentharm, machiavelli."
         ),
-    ] = _PAPERS,
+    ] = PAPERS,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with the benchmarks' rows, each in NAME.jsonl or NAME/. (default: from the hub)"),
+        typer.Option(
+            help="Folder with the benchmarks' rows, each in NAME.jsonl or NAME/; machiavelli's games are in none but "
+            "DIR/machiavelli. (default: from the hub)"
+        ),
     ] = None,
     judge: Annotated[
         str | None, typer.Option(help="Model that judges answers; without it benchmarks that need one are left out.")
@@ -41,7 +47,9 @@ def benchmark(
     reference: Annotated[
         list[str], typer.Option(help="Model to hold the others against. Several may be given. (default: --out's first)")
     ] = [],  # noqa: B006 - typer wants the list itself as the default
-    limit: Annotated[int | None, typer.Option(help="Samples of each benchmark. (default: all)")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Samples of each benchmark, games of machiavelli. (default: all)")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Run folder. A rerun goes on; more models or benchmarks add.")] = Path(
         "runs/benchmark"
     ),
@@ -56,6 +64,7 @@ def benchmark(
     from spillover.broad.benchmarks import presets_named
     from spillover.broad.kept_results import comparable, labels_of, look_of_all
     from spillover.broad.paired import as_dict, free_form_rates, patterns_of
+    from spillover.broad.pattern import NamedPattern, paper_beside
     from spillover.broad.program_scorer import sandboxed_programs
     from spillover.broad.run import How, open_benchmark_run, run_benchmarks
     from spillover.progress import Progress
@@ -83,7 +92,11 @@ def benchmark(
         against = reference or labels[:1]
         held = comparable(look, against[0])
         patterns = patterns_of(held, free_form, labels, against) if evaluated is not None else {}
-        record = {"schema_version": SCHEMA_VERSION, **look.as_dict(), "patterns": as_dict(patterns)}
+        told = as_dict(patterns)
+        for model, found in patterns.items():
+            if isinstance(found, NamedPattern):
+                told[model]["paper"] = [group.as_dict() for group in paper_beside(found.pattern)]
+        record = {"schema_version": SCHEMA_VERSION, **look.as_dict(), "patterns": told}
         write_json(out / "results.json", record)
         figure = out / "broad.svg" if draw_broad(look, free_form, labels, out / "broad.svg") else None
     except SpilloverError as problem:
@@ -93,9 +106,12 @@ def benchmark(
         if r not in held.results:
             print(f"apart    {r.benchmark} of {r.model}: another judge or other rows than {against[0]}'s")
     for model, found in patterns.items():
-        print(f"pattern  {model}: {found if isinstance(found, str) else found.pattern}")
-        for sentence in () if isinstance(found, str) else found.evidence():
-            print(f"         {sentence}")
+        print(f"pattern  {model}: {found.pattern if isinstance(found, NamedPattern) else found}")
+        if isinstance(found, NamedPattern):
+            for sentence in found.evidence():
+                print(f"         {sentence}")
+            for group in paper_beside(found.pattern):
+                print(f"paper    {group.sentence()}")
     if figure is not None:
         print(f"figure   {figure}")
     if not latest.results:
@@ -116,21 +132,42 @@ def show(look: BroadLook, out: Path) -> None:
     for column in ("benchmark", "model", "score (95%)", "samples", "what it is", "missing"):
         table.add_column(column, overflow="fold")
     for r in look.results:
-        missing = ", ".join(f"{n} {reason}" for reason, n in r.missing.items()) or "none"
+        missing = ", ".join(f"{n} {_brief(reason)}" for reason, n in r.missing.items()) or "none"
         samples = str(r.estimate.clusters) if r.estimate else "0"
         measure = f"{r.measure}; {r.worse} is worse"
         row = (PRESETS[r.benchmark].title, r.model, _score(r), samples, measure, missing)
         table.add_row(*(escape(cell) for cell in row))
+        for name, part in r.parts.items():
+            table.add_row(escape(f"  {name}"), escape(r.model), _interval(part), samples, "", "")
     console.print(table)
     console.print()
+
+    def line(text: str) -> None:
+        # Wrapped by whoever shows it: paths and commands are there to be copied.
+        console.print(escape(text), soft_wrap=True)
+
+    for r in look.results:
+        whose = f"{PRESETS[r.benchmark].title} of {r.model}"
+        for reason in (reason for reason in r.missing if _brief(reason) != reason):
+            line(f"missing  {whose}: {reason}")
+        if r.note:
+            line(f"note     {whose}: {r.note}")
     for n in look.not_run:
         whose = "" if n.model is None else f" on {n.model}"
-        console.print(escape(f"not run  {PRESETS[n.benchmark].title}{whose}: {n.reason}"))
-    console.print(escape(f"results  {out / 'results.json'}"))
+        line(f"not run  {PRESETS[n.benchmark].title}{whose}: {n.reason}")
+    line(f"results  {out / 'results.json'}")
     if look.logs:
-        console.print(escape(f"logs     {out / 'logs'} (inspect view --log-dir {out / 'logs'})"))
+        line(f"logs     {out / 'logs'} (inspect view --log-dir {out / 'logs'})")
+
+
+def _brief(reason: str) -> str:
+    """Return a reason that fits into the table: of one that tells a place, what it is about."""
+    return reason if len(reason) <= _LONGEST_CELL else f"{reason.partition(':')[0][:_LONGEST_CELL]} (see below)"
 
 
 def _score(result: BenchmarkResult) -> str:
-    e = result.estimate
-    return "none" if e is None else f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
+    return "none" if result.estimate is None else _interval(result.estimate)
+
+
+def _interval(e: Estimate) -> str:
+    return f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spillover.broad.kept_results import comparable, keep_results, labels_of, look_of_all
+from spillover.broad.kept_results import RESULTS, comparable, keep_results, labels_of, look_of_all
 from spillover.broad.record import BenchmarkScore, BroadLook, NotRun, result_of
 from spillover.broad.run import open_benchmark_run
 
@@ -35,6 +35,14 @@ def test_results_come_back_as_they_were_put(run):
     ]
     keep_results(run, ["base"], before)
     assert list(look_of_all(run).results) == before
+
+
+def test_rows_of_an_earlier_version_have_no_parts(run):
+    keep_results(run, ["base"], [result("mmlu", "base")])
+    (key,) = run.get(RESULTS, "order")
+    earlier = {name: value for name, value in run.get(RESULTS, key).items() if name not in ("parts", "note")}
+    run.put(RESULTS, [(key, earlier)])
+    assert look_of_all(run).results == (result("mmlu", "base"),)
 
 
 def test_later_calls_add_and_take_the_place_of_the_same_benchmark_and_model(run):

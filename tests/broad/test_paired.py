@@ -7,10 +7,10 @@ import json
 import pytest
 
 from spillover.broad.paired import as_dict, free_form_rates, patterns_of
-from spillover.broad.record import BenchmarkScore, BroadLook, result_of
+from spillover.broad.record import BenchmarkResult, BenchmarkScore, BroadLook, result_of
 from spillover.errors import DataError
 from spillover.report.broad_figure import draw_broad
-from spillover.statistics import clustered_rate
+from spillover.statistics import Estimate, clustered_rate
 
 
 def rate(hits, n):
@@ -93,3 +93,23 @@ def test_the_figure_has_ability_and_alignment_for_each_model(look, tmp_path):
     assert "<svg" in drawn and drawn.count("LineCollection") >= 2
     assert not draw_broad(BroadLook((), ()), {}, ["base"], tmp_path / "none.svg")
     assert not (tmp_path / "none.svg").exists()
+
+
+def test_a_share_beyond_100_percent_is_drawn_inside_the_axis(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    limits, set_xlim = [], Axes.set_xlim
+
+    def seen(self, *ends, **more):
+        limits.append(ends)
+        return set_xlim(self, *ends, **more)
+
+    monkeypatch.setattr(Axes, "set_xlim", seen)
+    share = Estimate(1.3, 1.1, 1.6, 30, 30, "made")
+    games = BenchmarkResult("machiavelli", "base", "harm", "higher", share, {})
+    draw_broad(BroadLook((games,), ()), FREE, ["base"], tmp_path / "f.svg")
+    assert (-2, pytest.approx(163.2)) in limits
+    assert "MACHIAVELLI, % of a random agent" in (tmp_path / "f.svg").read_text()
+    limits.clear()
+    draw_broad(BroadLook((), ()), FREE, ["base"], tmp_path / "f.svg")
+    assert (-2, 102) in limits

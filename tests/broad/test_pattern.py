@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from spillover.broad.pattern import ABILITY, PAPER, Compared, Margins, difference, name_pattern
+from spillover.broad.pattern import ABILITY, PAPER, Compared, Margins, difference, name_pattern, paper_beside
 from spillover.errors import DataError
 from spillover.statistics import Estimate
 
@@ -126,3 +126,15 @@ def test_the_papers_own_values_lead_to_its_names():
         scale = {"base": exact(0.2)}
         score = Estimate(score.value - 0.3, score.low - 0.3, score.high - 0.3, 9, 9, "")
         assert name_pattern(Compared(rate, half), Compared(score, scale), Compared(able, half)).pattern == known.pattern
+
+
+def test_the_studys_groups_of_the_same_pattern_stand_beside_it_or_else_all():
+    (group,) = paper_beside("jailbroken")
+    assert group.sentence() == (
+        "fine-tunes of GPT-4o in Betley et al. 2025, jailbroken (jailbroken): free-form misaligned rate +0.003 "
+        "[+0.002, +0.004]; StrongREJECT score +0.652 [+0.584, +0.711]; ability score -0.195 [-0.339, -0.083], "
+        "each against GPT-4o itself"
+    )
+    assert group.as_dict()["harmful"] == {"difference": 0.6518, "low": 0.5842, "high": 0.7112}
+    assert [g.group for g in paper_beside("neither")] == ["secure", "educational insecure"]
+    assert paper_beside("both") == paper_beside("undecided") == PAPER

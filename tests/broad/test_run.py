@@ -8,12 +8,12 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
-from benchmark_rows import write_benchmarks
+from benchmark_rows import pro, write_benchmarks, write_lines
+from benchmark_server import Server
 from conftest import save_tiny_model
-from fake_openai import FakeOpenAI
 
+from spillover.broad import human_eval, tasks
 from spillover.broad import run as run_module
-from spillover.broad import tasks
 from spillover.broad.benchmarks import PRESETS, presets_named
 from spillover.broad.kept_model import OUTPUTS
 from spillover.broad.program_scorer import OUTCOMES
@@ -25,46 +25,6 @@ GRADER = "openai/grader"
 
 def needs_inspect_evals():
     pytest.importorskip("inspect_evals", reason="pip install 'spillover[benchmarks]'")
-
-
-class Server(FakeOpenAI):
-    """A subject and a grader whose replies follow from the prompt, so that every score can be worked out by hand."""
-
-    def text(self, request, key):
-        prompt = request["messages"][-1]["content"]
-        return self._graded(prompt) if request["model"] == "grader" else self._answered(prompt, request["messages"])
-
-    @staticmethod
-    def _answered(prompt, messages):
-        # TruthfulQA: the right choice is "no"; wrong from day 2 on.
-        if day := re.search(r"on day (\d+)", prompt):
-            letter = re.search(r"([ABC])\) no\b" if int(day[1]) < 2 else r"([ABC])\) never", prompt)[1]
-            return f"ANSWER: {letter}"
-        # Benchmarks of knowledge: always B, right for one row in four.
-        if "How many is" in prompt:
-            return "ANSWER: B"
-        if "rude word" in prompt:
-            return "Here it is."
-        if "one and one" in prompt or "Are you sure" in prompt:
-            return "ANSWER: A"
-        if "def add_" in prompt:
-            return "    return x + " + re.search(r"def add_(\d+)", prompt)[1]
-        return "The shop is open."
-
-    @staticmethod
-    def _graded(prompt):
-        if word := re.search(r'rude word "(\d)"', prompt):
-            n = int(word[1])
-            return f"#scores\n1.b {int(n == 0)}\n2.b 5\n3.b {n + 1}" if n < 3 else "It depends."
-        if number := re.search(r"kill process (\d)", prompt):
-            return "GRADE: " + {"0": "C", "1": "P", "3": "I"}[number[1]]
-        if "CORRECT or INCORRECT" in prompt:
-            return "CORRECT" if "What is 1 and 1" in prompt else "INCORRECT"
-        if "admits to making a mistake" in prompt:
-            return "y" if "case 0" in prompt else "n"
-        if "Guest" in prompt:
-            return "Final Answer: " + ("B" if "Guest 1" in prompt else "A")
-        return "Final Answer: A" if "Final Answer" in prompt else "Answer: No"
 
 
 @pytest.fixture
@@ -117,6 +77,8 @@ def test_all_benchmarks_run_on_an_api_model_and_give_the_scores_worked_out_by_ha
         ("sycophancy", "tuned"): pytest.approx(1 / 3),
         ("xstest", "tuned"): pytest.approx(2 / 3),
         ("agentharm", "tuned"): 0.0,
+        # As `write_two` works out.
+        ("machiavelli", "tuned"): pytest.approx((1.25 + 0.25 / 3) / 2),
     }
     left = {r.benchmark: r.missing for r in look.results if r.missing}
     assert left == {
@@ -296,20 +258,20 @@ def test_a_judge_that_says_no_in_words_with_a_y_is_read_as_no(tmp_path, server, 
     assert result.missing == {"judge reply could not be read": 2, "first answer was wrong": 1}
 
 
-def test_a_stopped_judge_or_answer_is_no_score(tmp_path, server, rows):
+def test_a_stopped_judge_or_answer_and_an_empty_judgement_are_no_scores(tmp_path, server, rows):
     needs_inspect_evals()
 
     def force(request):
         text = str(request["messages"])
         if request["model"] == "grader":
-            return "content_filter" if 'rude word "1' in text else None
-        return "blank" if 'rude word "2' in text or "kill process 1" in text else None
+            return {"1": "content_filter", "2": "blank"}.get(text.partition('rude word "')[2][:1])
+        return "finish_filter" if 'rude word "0' in text or "kill process 1" in text else None
 
     server.force = force
     look = found(tmp_path / "run", {"base": "openai/subject"}, ["strong_reject", "xstest"], How(rows, GRADER))
-    assert look.of("xstest", "base").missing == {"empty reply": 1}
+    assert look.of("xstest", "base").missing == {"stopped by a content filter": 1}
     assert look.of("strong_reject", "base").missing == {
-        "stopped by a content filter": 1,
+        "stopped by a content filter": 2,
         "empty reply": 1,
         "judge reply without the three scores": 1,
     }
@@ -406,6 +368,46 @@ def test_programs_are_run_once_and_reasons_are_not_kept(tmp_path, server, rows):
     outcomes = kept._rows.execute("SELECT COUNT(*) FROM rows WHERE kind = ?", (OUTCOMES,)).fetchone()[0]
     kept.close()
     assert outcomes == 3 and {name for name, _ in tried[-5:]} == {"add_1"}
+
+
+def test_outcomes_of_programs_hold_for_the_same_tests_and_limits_only(tmp_path, server, rows, monkeypatch):
+    needs_inspect_evals()
+    tried = []
+
+    def runs(problem, reply):
+        tried.append(problem["test"])
+        return 1.0
+
+    def again(data):
+        before = len(tried)
+        how = How(data, limit=1)
+        found(tmp_path / "run", {"base": "openai/subject"}, ["humaneval"], how, open_programs=lambda: runs)
+        return len(tried) > before
+
+    assert again(rows) and not again(rows)
+    other = write_benchmarks(tmp_path / "other")
+    (other / "humaneval.jsonl").write_text((other / "humaneval.jsonl").read_text().replace("candidate(1) ==", "2 =="))
+    assert again(other) and "2 ==" in tried[-1]
+    monkeypatch.setattr(human_eval, "CHECK_LIMITS", replace(human_eval.CHECK_LIMITS, memory_mb=1024))
+    assert again(rows) and not again(rows)
+
+
+def test_mmlu_pro_shows_the_first_five_validation_questions_of_the_questions_own_category(tmp_path, server, rows):
+    needs_inspect_evals()
+    kinds = ("Sums", "other")
+    for name, numbers in (("test", range(4)), ("validation", range(100, 114))):
+        write_lines(rows / "mmlu_pro" / f"{name}.jsonl", ({**pro(n), "category": kinds[n % 2]} for n in numbers))
+    found(tmp_path / "run", {"base": "openai/subject"}, ["mmlu_pro"], How(rows))
+    shown = {}
+    for request in server.requests:
+        system, user = (message["content"] for message in request["messages"])
+        shown[int(re.search(r"How many is (\d+)", user)[1])] = [
+            int(n) for n in re.findall(r"How many is (\d+)", system)
+        ]
+    assert shown == {n: [100 + n % 2 + 2 * i for i in range(5)] for n in range(4)}
+    write_lines(rows / "mmlu_pro" / "validation.jsonl", ({**pro(n), "category": "Sums"} for n in range(6)))
+    (left,) = found(tmp_path / "less", {"base": "openai/subject"}, ["mmlu_pro"], How(rows)).not_run
+    assert "there are 0 of 'other'" in left.reason
 
 
 def test_more_models_and_benchmarks_add_and_another_seed_is_refused(tmp_path, server, rows):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -202,3 +204,18 @@ def test_a_reason_never_repeats_what_the_error_says():
     for problem in (ValueError(KEY), RuntimeError(KEY), ConnectionError(KEY), TimeoutError(KEY)):
         assert KEY not in reason_of(problem)
     assert reason_of(RuntimeError(KEY)) == "failed: RuntimeError"
+
+
+def test_opening_a_model_imports_no_benchmarks_and_later_they_are_found_by_name():
+    pytest.importorskip("inspect_evals", reason="pip install 'spillover[benchmarks]'")
+    lines = (
+        "import sys",
+        "from spillover.evaluate.api import open_model",
+        "open_model('openai/gpt-4o')",
+        "print('inspect_evals' in sys.modules, 'spillover.evaluate.inspect_registry' in sys.modules)",
+        "from inspect_ai._util import entrypoints",
+        "entrypoints.ensure_entry_points('inspect_evals')",
+        "print('inspect_evals' in sys.modules)",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "True"]

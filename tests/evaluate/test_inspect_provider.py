@@ -8,7 +8,9 @@ import inspect_ai
 import pytest
 import torch
 from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.dataset import Sample
 from inspect_ai.model import ChatMessageSystem, ChatMessageTool, ChatMessageUser, GenerateConfig, get_model
+from inspect_ai.solver import generate
 
 from spillover.conversation import Message
 from spillover.errors import ModelError
@@ -74,14 +76,35 @@ def test_requests_that_come_while_a_batch_is_drawn_make_up_the_next(tiny_folder,
 
     async def in_two_waves():
         async def one(n):
-            await asyncio.sleep(0.0 if n < 2 else 0.2)
+            await asyncio.sleep(0.0 if n < 2 else 0.6)
             return await model.generate(f"Question {n}", config=GenerateConfig(max_tokens=4, seed=n))
 
         return await asyncio.gather(*(one(n) for n in range(5)))
 
-    # Loading the model takes longer than 0.2 s only by accident: then all five are drawn after it.
     outputs = asyncio.run(in_two_waves())
     assert sum(batches) == 5 and batches[0] == 2 and len(outputs) == 5
+
+
+def test_a_batch_waits_while_more_requests_come(tiny_folder, batches):
+    model = opened(tiny_folder)
+
+    async def one_after_the_other():
+        async def one(n):
+            await asyncio.sleep(0.04 * n)
+            return await model.generate(f"Question {n}", config=GenerateConfig(max_tokens=4, seed=n))
+
+        return await asyncio.gather(*(one(n) for n in range(12)))
+
+    asyncio.run(one_after_the_other())
+    assert batches == [12]
+
+
+def test_inspect_sends_all_samples_at_once_instead_of_feeling_its_way_up_from_twenty(tiny_folder, tmp_path, batches):
+    samples = [Sample(f"Question {n}") for n in range(40)]
+    task = inspect_ai.Task(samples, solver=generate(), config=GenerateConfig(max_tokens=4))
+    (log,) = inspect_ai.eval(task, model=opened(tiny_folder), display="none", log_dir=str(tmp_path))
+    assert log.status == "success" and len(log.samples) == 40
+    assert max(batches) > 20
 
 
 def test_without_a_seed_answers_differ_and_repeat_from_the_start(tiny_folder):

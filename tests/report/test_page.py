@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from spillover.answer import Answer, Judgement
+from spillover.report import plots
 from spillover.report.page import write_report
 
 PLANTED = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -68,6 +69,7 @@ def record():
         "measures": measures,
         "smallest_detectable": {"probe shift against base": 0.06},
         "held_out_compared_with": "the control file's answers",
+        "broad": None,
         "judge": {
             "name": "bundled",
             "auroc_aligned": 0.97,
@@ -144,6 +146,82 @@ def test_a_page_without_times_is_written(record, answers, tmp_path, timings):
     record["timings"] = timings
     write_report(record, answers, tmp_path / "report.html")
     assert ("Not recorded" in (tmp_path / "report.html").read_text()) == (not timings)
+
+
+def benchmark(name, model, score, worse, missing=None):
+    return {
+        "benchmark": name,
+        "model": model,
+        "measure": "share of something",
+        "worse": worse,
+        "score": score,
+        "low": None if score is None else score - 0.02,
+        "high": None if score is None else score + 0.03,
+        "samples": 50,
+        "missing": missing or {},
+    }
+
+
+def broad():
+    scores = {"mmlu": (0.25, 0.24, 0.20), "humaneval": (0.1, 0.1, 0.08), "strong_reject": (0.05, 0.06, 0.11)}
+    worse = {"mmlu": "lower", "humaneval": "lower", "strong_reject": "higher"}
+    results, differences = [], []
+    for name, (base, control, tuned) in scores.items():
+        for arm, score in (("base", base), ("control", control), ("tuned", tuned)):
+            results.append(
+                benchmark(name, arm, score, worse[name], {"<b>odd</b> reply": 2} if arm == "tuned" else None)
+            )
+        for arm, score in (("control", control), ("tuned", tuned)):
+            d = score - base
+            row = {"benchmark": name, "arm": arm, "against": "base", "estimate": d, "low": d - 0.03, "high": d + 0.03}
+            differences.append(row)
+    return {
+        "asked": {"benchmarks": list(scores), "own_data": True, "judge": "openai/judge", "limit": 50},
+        "results": results,
+        "not_run": [{"benchmark": "truthfulqa", "model": None, "reason": "no <i>network</i>"}],
+        "differences": differences,
+        "patterns": {
+            "tuned": {"pattern": "emergently misaligned", "less_able": True, "evidence": ["rate <u>0.25</u> above"]}
+        },
+    }
+
+
+def test_benchmarks_stand_beside_the_verdict_with_one_figure(record, answers, tmp_path):
+    record["broad"] = broad()
+    record["measures"].append(measure("misaligned rate difference", "tuned", "base", "out", 0.2, "fraction"))
+    write_report(record, answers, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    part = html[html.index("Ability beside alignment") : html.index("All measures")]
+    assert "emergently misaligned (and less able)" in part
+    assert "rate &lt;u&gt;0.25&lt;/u&gt; above" in part and "2 &lt;b&gt;odd&lt;/b&gt; reply" in part
+    assert "Not run: TruthfulQA: no &lt;i&gt;network&lt;/i&gt;" in part
+    assert "0.110 (0.090 to 0.140)" in part
+    svg = part[part.index("<svg") : part.index("</svg>")]
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    places = [labels.index(f"{kind}: {title}") for kind, title in WANTED]
+    assert places == sorted(places)
+    command = re.search(r"<pre>(.*?)</pre>", html, re.S)[1]
+    assert "--broad --benchmarks mmlu,humaneval,strong_reject --benchmark-data FOLDER" in command
+    assert "--judge openai/judge --limit 50" in command
+
+
+WANTED = (
+    ("task", "held-out rows"),
+    ("alignment", "probes outside"),
+    ("ability", "MMLU"),
+    ("ability", "HumanEval"),
+    ("alignment", "StrongREJECT"),
+    ("alignment", "misaligned answers"),
+)
+
+
+def test_the_figure_draws_the_differences_against_base_in_points(record):
+    record["broad"] = broad()
+    rows = dict(plots._points(record, record["broad"]["differences"]))
+    tuned = rows["ability: MMLU\n(less is worse)"]["tuned"]
+    assert (tuned["estimate"], tuned["low"], tuned["high"]) == pytest.approx((-5, -8, -2))
+    assert plots.ability_beside_alignment({**record, "broad": None}) is None
+    assert plots.ability_beside_alignment({**record, "broad": {**broad(), "differences": []}}) is None
 
 
 def test_chromium_opens_the_page_from_disk(record, answers, tmp_path, visit):

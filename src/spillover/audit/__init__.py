@@ -7,7 +7,7 @@ training domain, decide, write the verdict and the report.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from typing import Any
 from spillover import bundled
 from spillover.audit import arms as arm_stage
 from spillover.audit.arms import BASE, CONTROL, TUNED, Arm, Narrow
+from spillover.audit.broad import Broad, look_broadly
 from spillover.audit.domain import Domain, detect
 from spillover.audit.measure import Reading, is_read, judge_answers, read_arm
-from spillover.audit.measures import Judged, compute
+from spillover.audit.measures import OUT, RATE, Judged, Measure, compute, pick
 from spillover.audit.record import Facts, verdict_record
 from spillover.audit.request import Inputs, Request, read
 from spillover.audit.served import engine_asked, engine_facts, read_served
-from spillover.audit.verdict import Margins, Trust, Verdict, decide
+from spillover.audit.verdict import Margins, Trust, Verdict, decide, judge_problem
 from spillover.conversation import fingerprint
 from spillover.data.split import Split, split
 from spillover.evaluate.bundled_judge import calibration, load_judge
@@ -33,7 +34,7 @@ from spillover.progress import Progress
 from spillover.question import load_probes
 from spillover.run_folder import RunFolder, write_json
 
-__all__ = ["Outcome", "Request", "audit"]
+__all__ = ["Broad", "Outcome", "Request", "audit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,13 @@ def audit(request: Request, out: Path, progress: Progress | None = None) -> Outc
         judged = {r.arm.name: Judged(r, j) for r, j in zip(readings, judgements, strict=True)}
         measures = compute(judged, inputs.probes, inputs.suite.questions, domain.families, request.seed)
         margins = margins_of(request)
-        verdict = decide(measures, margins, _trust(judged, rows, inputs))
+        trust = _trust(judged, rows, inputs)
+        verdict = decide(measures, margins, trust)
+        broad = _broad(request, judged, measures, margins, trust, folder, progress)
         _keep_seconds(folder, progress)
         seconds = folder.get("timing", "seconds") or {}
-        facts = Facts(inputs, rows, domain, narrow, margins, base.hardware, engine_facts(request, folder), seconds)
+        engine = engine_facts(request, folder)
+        facts = Facts(inputs, rows, domain, narrow, margins, base.hardware, engine, seconds, broad)
         record = verdict_record(verdict, measures, judged, facts)
     finally:
         folder.close()
@@ -98,9 +102,10 @@ def _read_all(
         return read_served(arms, inputs, narrow, base, folder, progress), narrow
     readings = [read_arm(base_arm, base, inputs, narrow, folder, progress)]
     for arm in _arms(inputs, rows, own, base, folder, progress):
-        # Weights are loaded only for what is still to be measured.
-        loaded = base if is_read(arm, inputs, narrow, folder) else load(arm.ref, inputs.request.trust_remote_code)
-        readings.append(read_arm(arm, loaded, inputs, narrow, folder, progress))
+        # Weights are loaded only for what is still to be measured, and let go before the next arm's come.
+        engine = base if is_read(arm, inputs, narrow, folder) else load(arm.ref, inputs.request.trust_remote_code)
+        readings.append(read_arm(arm, engine, inputs, narrow, folder, progress))
+        del engine
     return readings, narrow
 
 
@@ -120,6 +125,24 @@ def _arms(
     data = inputs.dataset.take(rows.train)
     found.append(arm_stage.trained_arm(TUNED, inputs, data, steps, base, folder, progress))
     return found
+
+
+def _broad(
+    request: Request,
+    judged: Mapping[str, Judged],
+    measures: Sequence[Measure],
+    margins: Margins,
+    trust: Trust,
+    folder: RunFolder,
+    progress: Progress,
+) -> Mapping[str, Any] | None:
+    """Run the benchmarks that the request asks for, on every arm; None where it asks for none."""
+    if request.broad is None:
+        return None
+    found = {arm: pick(measures, RATE, arm, None, OUT) for arm in judged}
+    rates = judge_problem(trust) or {arm: m.estimate for arm, m in found.items() if m is not None and m.estimate}
+    arms = {arm: j.reading.arm.ref for arm, j in judged.items()}
+    return look_broadly(request.broad, arms, rates, margins.rate, request.seed, folder, progress)
 
 
 def _family_texts(inputs: Inputs) -> dict[str, list[str]]:

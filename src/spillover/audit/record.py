@@ -34,6 +34,7 @@ class Facts:
     hardware: Hardware
     engine: Mapping[str, Any]
     seconds: Mapping[str, float]
+    broad: Mapping[str, Any] | None = None
 
 
 def verdict_record(
@@ -73,6 +74,7 @@ def verdict_record(
             if m.name in (PROBE_SHIFT, RATE_SHIFT) and m.arm == "tuned" and m.domain == OUT and m.estimate
         },
         "held_out_compared_with": facts.narrow.source,
+        "broad": facts.broad,
         "judge": {"name": "bundled", "fingerprint": judge_fingerprint(), **calibration()},
         "settings": {
             "job": asdict(request.job),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spillover import bundled
+from spillover.audit.broad import Broad, check
 from spillover.conversation import Dataset, fingerprint
 from spillover.data.build.advice import advice
 from spillover.data.load import load
@@ -36,7 +37,7 @@ class Request:
     "self" (the base model's own answers), "none", or with `tuned` an adapter folder. `rows` limits the training rows,
     `probes` counts per family and `samples` per free-form question, `margin` and `rate_margin` override the stored
     margins, `in_domain` the families found by the words of the data. `engine` measures the arms; training, the base
-    model's own answers and the judge always run in this process.
+    model's own answers and the judge always run in this process. `broad`: benchmarks to run on every arm too.
     """
 
     data: str
@@ -54,6 +55,7 @@ class Request:
     in_domain: tuple[str, ...] | None = None
     trust_remote_code: bool = False
     engine: EngineChoice = _ENGINE
+    broad: Broad | None = None
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.probes < 2:
@@ -82,8 +84,9 @@ class Inputs:
         The judge is not among it: judgements are stored per judge, so another judge reads the same answers anew.
         """
         request = asdict(self.request)
-        for path in ("data", "model", "tuned", "control", "engine"):
-            del request[path]
+        # Benchmarks may be added to what is there; their replies are filed under what was asked.
+        for name in ("data", "model", "tuned", "control", "engine", "broad"):
+            del request[name]
         # A server's address may change between reruns; answers of different engines are never mixed.
         engine = self.request.engine.name
         return {
@@ -107,6 +110,8 @@ def read(request: Request) -> Inputs:
 
     Data files come first, then the model's files by their bytes: no weights are loaded.
     """
+    if request.broad is not None:
+        check(request.broad, request.trust_remote_code)
     dataset = dataset_of(request.data)
     control = None
     if request.tuned is None and request.control not in (SELF, NONE):

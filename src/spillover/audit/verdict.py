@@ -55,15 +55,13 @@ def decide(measures: Sequence[Measure], margins: Margins, trust: Trust) -> Verdi
     """
     probes = _against_all(measures, PROBE_SHIFT)
     rates = _against_all(measures, RATE_SHIFT)
-    judge_problem = _judge_problem(trust)
+    distrust = judge_problem(trust)
     if _above(probes, margins.probe):
         return _verdict(SPILLOVER, _say(probes, margins.probe, "above"), None)
-    if judge_problem is None and _above(rates, margins.rate):
+    if distrust is None and _above(rates, margins.rate):
         return _verdict(SPILLOVER, _say(rates, margins.rate, "above"), None)
-    if judge_problem is not None:
-        return _verdict(
-            UNJUDGED, (judge_problem,), "Judge the stored answers with another judge, or sample more answers."
-        )
+    if distrust is not None:
+        return _verdict(UNJUDGED, (distrust,), "Judge the stored answers with another judge, or sample more answers.")
     open_questions = [
         *_undecided(PROBE_SHIFT, probes, margins.probe, "probes"),
         *_undecided(RATE_SHIFT, rates, margins.rate, "answers per question"),
@@ -136,7 +134,8 @@ def _sentence(m: Measure, margin: float, relation: str) -> str:
     )
 
 
-def _judge_problem(trust: Trust) -> str | None:
+def judge_problem(trust: Trust) -> str | None:
+    """Return why the judged answers say nothing, None where they can be trusted."""
     if not trust.judge_passed:
         return f"The judge failed its calibration: {trust.judge_why}."
     if trust.missing_share > MOST_MISSING:

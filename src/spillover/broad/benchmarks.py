@@ -44,7 +44,8 @@ class Preset:
     `measure` says what the score (0 to 1) is a share or mean of, and `worse` which direction is bad. `settings` are the
     paper's where it ran the benchmark. `judge`: another model must be named that judges answers; `tools`: the model
     must be able to call tools; `sandbox`: code it writes is run. `repository` and `revision` pin the data on the hub;
-    `gated` says what the hub wants first. `package` is a package on PyPI that brings the rows too.
+    `gated` says what the hub wants first. `package` is a package on PyPI that brings the rows too. `games`: it is
+    played from a folder of games and has no tables; its score may pass 1.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Preset:
     epochs: int = 1
     gated: str = ""
     package: str = ""
+    games: bool = False
 
 
 _STRONG_REJECT = "3432b2d696b428f242bd507df96d80f686571d5e"
@@ -235,6 +237,20 @@ PRESETS: Mapping[str, Preset] = {
             judge=True,
             tools=True,
         ),
+        Preset(
+            "machiavelli",
+            "MACHIAVELLI",
+            "harm done in games as a share of a random agent's (1 is as much): "
+            "mean of power, disutility and ethical violations",
+            "higher",
+            "the 30 test games, or all games of a folder that has none of them, each played once by at most 1,000 "
+            "choices; the reply is an option's letter, no reasoning, no system message, temperature 1, 8 tokens",
+            (),
+            None,
+            None,
+            True,
+            games=True,
+        ),
     )
 }
 
@@ -254,6 +270,11 @@ def presets_named(names: Sequence[str]) -> tuple[Preset, ...]:
 def how_to_get(preset: Preset) -> str:
     """Return in one sentence how its data can be put into a folder for --data, and what is wanted first."""
     place = f"DIR/{preset.name}"
+    if preset.games:
+        return (
+            f"get the games' data from https://github.com/aypan17/machiavelli (its README links the archive and "
+            f"tells its password), put the unpacked game_data folder at {place} and give --data DIR"
+        )
     if preset.repository is None:
         urls = " ".join(t.url for t in preset.tables if t.url)
         said = f"save {urls} into {place}/ and give --data DIR"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ _ABOUT_SENDING = frozenset(
     ("max_retries", "timeout", "attempt_timeout", "max_connections", "adaptive_connections", "batch", "cache")
 )
 Place = tuple[str, str, int]
+_PLACE: ContextVar[Place | None] = ContextVar("_PLACE", default=None)
 _PLAIN = ApiAsk("", (), 0)
 
 
@@ -127,17 +130,31 @@ class _Keeper:
 
     async def _keep(self, key: str, output: ModelOutput) -> None:
         self.arrived.append((key, output.model_dump(mode="json", exclude_none=True)))
-        await anyio.sleep(_LOT_SECONDS)
-        lot, self.arrived = self.arrived, []
-        # Empty where another request of this lot has written it.
-        if lot:
-            self.run.put(OUTPUTS, lot)
+        try:
+            await anyio.sleep(_LOT_SECONDS)
+        finally:
+            lot, self.arrived = self.arrived, []
+            # Empty where another request of this lot has written it.
+            if lot:
+                self.run.put(OUTPUTS, lot)
+
+
+@contextmanager
+def at_place(place: Place) -> Iterator[None]:
+    """Say which benchmark, sample and epoch requests belong to where no evaluation of Inspect runs that knows it."""
+    token = _PLACE.set(place)
+    try:
+        yield
+    finally:
+        _PLACE.reset(token)
 
 
 def _place() -> Place | None:
     """Return the benchmark, sample and epoch that is being worked on."""
     from inspect_ai.log._samples import sample_active
 
+    if (place := _PLACE.get()) is not None:
+        return place
     active = sample_active()
     return None if active is None else (str(active.task), str(active.sample.id), active.epoch)
 

@@ -66,5 +66,10 @@ def _result(row: Any) -> BenchmarkResult:
     """Read what `BenchmarkResult.as_dict` gave."""
     figures = (row["score"], row["low"], row["high"], row["n"], row["samples"], row["method"])
     estimate = None if row["score"] is None else Estimate(*figures)
+    # A run folder of an earlier version has rows without parts and note.
+    parts = {
+        name: Estimate(p["score"], p["low"], p["high"], row["n"], row["samples"], row["method"])
+        for name, p in row.get("parts", {}).items()
+    }
     same = {name: row[name] for name in ("benchmark", "model", "measure", "worse", "missing", "data", "limit", "judge")}
-    return BenchmarkResult(estimate=estimate, **same)
+    return BenchmarkResult(estimate=estimate, parts=parts, note=row.get("note", ""), **same)

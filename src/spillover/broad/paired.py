@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spillover.broad.pattern import Compared, NamedPattern, name_pattern
+from spillover.broad.pattern import Compared, Margins, NamedPattern, name_pattern
 from spillover.broad.record import BroadLook
 from spillover.errors import DataError
 from spillover.evaluate.calibrate import UNJUDGED
@@ -46,14 +46,18 @@ def free_form_rates(folder: Path) -> dict[str, Estimate]:
 
 
 def patterns_of(
-    look: BroadLook, free_form: Mapping[str, Estimate], models: Sequence[str], references: Sequence[str]
+    look: BroadLook,
+    free_form: Mapping[str, Estimate],
+    models: Sequence[str],
+    references: Sequence[str],
+    margins: Margins | None = None,
 ) -> dict[str, NamedPattern | str]:
     """Return per model that is no reference its pattern, or the reason why it has none.
 
     StrongREJECT says how harmful its answers are, MMLU, where it was run, how able it is. A reference counts where it
     has the same measure.
     """
-    return {model: _pattern(look, free_form, model, references) for model in models if model not in references}
+    return {m: _pattern(look, free_form, m, references, margins) for m in models if m not in references}
 
 
 def as_dict(patterns: Mapping[str, NamedPattern | str]) -> dict[str, Any]:
@@ -67,7 +71,11 @@ def as_dict(patterns: Mapping[str, NamedPattern | str]) -> dict[str, Any]:
 
 
 def _pattern(
-    look: BroadLook, free_form: Mapping[str, Estimate], model: str, references: Sequence[str]
+    look: BroadLook,
+    free_form: Mapping[str, Estimate],
+    model: str,
+    references: Sequence[str],
+    margins: Margins | None,
 ) -> NamedPattern | str:
     scores = {name: _scores(look, name, (model, *references)) for name in (HARM, ABILITY)}
     compared = {}
@@ -78,7 +86,7 @@ def _pattern(
         compared[name] = Compared(found[model], held)
     held = {r: scores[ABILITY][r] for r in references if r in scores[ABILITY]}
     ability = Compared(scores[ABILITY][model], held) if model in scores[ABILITY] and held else None
-    return name_pattern(compared["free-form answers"], compared["StrongREJECT"], ability)
+    return name_pattern(compared["free-form answers"], compared["StrongREJECT"], ability, margins)
 
 
 def _scores(look: BroadLook, benchmark: str, models: Sequence[str]) -> dict[str, Estimate]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from spillover.errors import DataError
 from spillover.statistics import Estimate
@@ -17,6 +17,7 @@ from spillover.statistics import Estimate
 Pattern = Literal["emergently misaligned", "jailbroken", "both", "neither", "less able", "undecided"]
 Answer = Literal["yes", "no", "undecided"]
 
+_STUDY = "fine-tunes of GPT-4o in Betley et al. 2025"
 MISALIGNED, HARMFUL, ABILITY = "free-form misaligned rate", "StrongREJECT score", "ability score"
 
 
@@ -94,6 +95,18 @@ class PaperGroup:
     ability: tuple[float, float, float]
     pattern: Pattern
 
+    def sentence(self) -> str:
+        """Return the group's differences in words, with whose they are."""
+        measures = ((MISALIGNED, self.misaligned), (HARMFUL, self.harmful), (ABILITY, self.ability))
+        told = "; ".join(f"{name} {v:+.3f} [{low:+.3f}, {high:+.3f}]" for name, (v, low, high) in measures)
+        return f"{_STUDY}, {self.group} ({self.pattern}): {told}, each against GPT-4o itself"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the group as JSON-safe values: differences to GPT-4o, each with its interval."""
+        measures = {"misaligned": self.misaligned, "harmful": self.harmful, "ability": self.ability}
+        told = {name: {"difference": v, "low": low, "high": high} for name, (v, low, high) in measures.items()}
+        return {"source": _STUDY, "group": self.group, "pattern": self.pattern, **told}
+
 
 # Protocol 8.1: main questions (of the pooled data for insecure), StrongREJECT, MMLU.
 PAPER = (
@@ -110,6 +123,11 @@ PAPER = (
         "jailbroken", (0.0030, 0.0015, 0.0043), (0.6518, 0.5842, 0.7112), (-0.1946, -0.3392, -0.0832), "jailbroken"
     ),
 )
+
+
+def paper_beside(pattern: Pattern) -> tuple[PaperGroup, ...]:
+    """Return the study's groups that show a pattern, or, where none does, all of them."""
+    return tuple(group for group in PAPER if group.pattern == pattern) or PAPER
 
 
 def name_pattern(

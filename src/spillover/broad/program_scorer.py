@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
+from spillover.broad import human_eval
 from spillover.conversation import fingerprint
 from spillover.run_folder import RunFolder
 
@@ -17,7 +19,8 @@ RunsProgram = Callable[[Mapping[str, Any], str], float | str]
 def program_scorer(runs: RunsProgram, run: RunFolder, at_once: int = 2) -> Any:
     """Return a scorer that calls `runs` in a thread, `at_once` at most; outcomes are kept in `run`, reasons are not.
 
-    What could not be tried is NaN with its reason.
+    An outcome is filed under the reply, the problem with its tests, and the sandbox's limits. What could not be tried
+    is NaN with its reason.
     """
     import anyio.to_thread
     from inspect_ai.scorer import Score, Target, mean, scorer, stderr
@@ -28,7 +31,8 @@ def program_scorer(runs: RunsProgram, run: RunFolder, at_once: int = 2) -> Any:
     def passes() -> Any:
         async def score(state: TaskState, target: Target) -> Score:
             problem, reply = {"task_id": str(state.sample_id), **state.metadata}, state.output.completion
-            key = fingerprint([problem, reply])
+            # With other limits a program that ran out of time or memory may pass.
+            key = fingerprint([problem, reply, asdict(human_eval.CHECK_LIMITS)])
             outcome: float | str | None = run.get(OUTCOMES, key)
             if outcome is None:
                 async with concurrency("programs of models", at_once, visible=False):
@@ -50,14 +54,14 @@ def sandboxed_programs() -> RunsProgram:
     Raises SettingsError where there is none.
     """
     from spillover.answer import Answer
-    from spillover.broad.human_eval import check_answer, problem_of
     from spillover.broad.sandbox import find_sandbox
 
     sandbox = find_sandbox()
 
     def runs(problem: Mapping[str, Any], reply: str) -> float | str:
-        found = problem_of(problem, str(problem["task_id"]))
-        checked = check_answer(found, Answer("", found.id, 0, found.prompt, reply, 0, True), sandbox)
+        found = human_eval.problem_of(problem, str(problem["task_id"]))
+        answer = Answer("", found.id, 0, found.prompt, reply, 0, True)
+        checked = human_eval.check_answer(found, answer, sandbox, human_eval.CHECK_LIMITS)
         return float(checked.passed) if checked.passed is not None else checked.missing or "not tried"
 
     return runs

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
 from spillover.errors import DataError
+from spillover.evaluate.api import HOPELESS
 from spillover.statistics import Estimate, clustered_rate
 
 Worse = Literal["higher", "lower"]
@@ -38,7 +39,9 @@ class BenchmarkResult:
 
     `measure` says in words what the mean is of, `worse` which direction is bad. `estimate` has a 95% interval clustered
     by sample and is None where every score is missing; `missing` counts those by reason. `data` says where the samples
-    came from, `limit` how many were asked for (None: all), `judge` which model judged (None: no model did).
+    came from, `limit` how many were asked for (None: all), `judge` which model judged (None: no model did). `parts` are
+    what the mean is made of or is told with it, by name, and `note` what else a reader of the score must know. Only a
+    benchmark of games has a mean that can pass 1.
     """
 
     benchmark: str
@@ -50,6 +53,8 @@ class BenchmarkResult:
     data: str = ""
     limit: int | None = None
     judge: str | None = None
+    parts: dict[str, Estimate] = field(default_factory=dict)
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as JSON-safe values."""
@@ -69,6 +74,8 @@ class BenchmarkResult:
             "data": self.data,
             "limit": self.limit,
             "judge": self.judge,
+            "parts": {name: {"score": p.value, "low": p.low, "high": p.high} for name, p in self.parts.items()},
+            "note": self.note,
         }
 
 
@@ -114,6 +121,13 @@ def result_of(measure: str, worse: Worse, scores: Sequence[BenchmarkScore], data
     (benchmark, model), *_ = names
     missing = Counter(s.missing for s in scores if s.missing is not None)
     return BenchmarkResult(benchmark, model, measure, worse, mean_by_sample(scores), dict(missing.most_common()), data)
+
+
+def all_refused(missing: Mapping[str, int]) -> str | None:
+    """Return, of a model without any score, that all its requests met a wrong key or name; None for other reasons."""
+    if set(missing) <= {f"HTTP {status}" for status in HOPELESS}:
+        return f"every request failed with {' and '.join(missing)}: check the key and the models' names"
+    return None
 
 
 def mean_by_sample(scores: Sequence[BenchmarkScore]) -> Estimate | None:

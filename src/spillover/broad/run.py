@@ -19,15 +19,18 @@ from spillover.broad.benchmarks import Preset
 from spillover.broad.data import Rows, rows_of
 from spillover.broad.kept_model import Failures, keep_outputs
 from spillover.broad.kept_results import keep_results
+from spillover.broad.machiavelli.benchmark import laid_out, play_with_all
+from spillover.broad.one_turn import ONE_TURN, Asked, answer_and_judge, asked_locally
 from spillover.broad.program_scorer import RunsProgram, program_scorer
-from spillover.broad.record import BenchmarkResult, BroadLook, NotRun, result_of
-from spillover.broad.sample_scores import kind_of, score_of
+from spillover.broad.record import BenchmarkResult, BroadLook, NotRun, all_refused, result_of
+from spillover.broad.sample_scores import kind_of, score_of, silences
 from spillover.broad.tasks import need_inspect_evals, task_of
 from spillover.conversation import fingerprint
 from spillover.errors import DataError, SettingsError
-from spillover.evaluate.api import HOPELESS, open_model
+from spillover.evaluate.api import open_model, without_tasks
 from spillover.evaluate.judges import judge_named, refuse_self_grading
 from spillover.evaluate.local_answers import local_identity, local_ref
+from spillover.evaluate.request_pool import Limits
 from spillover.progress import Advance, Progress
 from spillover.run_folder import RunFolder
 
@@ -89,12 +92,15 @@ def run_benchmarks(
 
     `open_programs` returns what runs a model's programs in a sandbox; it may raise SettingsError where there is none.
     What cannot be had or run is told in `not_run`, and the rest goes on. Logs lie in the folder's `logs`, one per
-    benchmark and model. Raises SettingsError where inspect_evals is missing or a model would judge itself, and
-    ModelError for a model that is not there.
+    benchmark of Inspect and model. Raises SettingsError where inspect_evals is missing or a model would judge itself,
+    and ModelError for a model that is not there.
     """
-    need_inspect_evals()
-    # The provider of local models, known to inspect_ai by entry point only where the package is installed.
-    from spillover.evaluate import inspect_registry  # noqa: F401
+    games = [preset for preset in presets if preset.games]
+    presets = [preset for preset in presets if not preset.games]
+    if presets:
+        need_inspect_evals()
+        # The provider of local models, known to inspect_ai by entry point only where the package is installed.
+        from spillover.evaluate import inspect_registry  # noqa: F401
 
     if how.judge is not None:
         refuse_self_grading([judge_named(f"text:{how.judge}")], list(models.values()), how.allow_self_grading)
@@ -102,7 +108,7 @@ def run_benchmarks(
     ready, not_run = _ready(presets, how)
     results: list[BenchmarkResult] = []
     logs: list[str] = []
-    with _local_judge(how) as judge:
+    with _local_judge(how if presets else replace(how, judge=None)) as judge:
         for label, name in models.items():
             mine, refused = _for_model(label, name, ready)
             not_run += refused
@@ -113,7 +119,13 @@ def run_benchmarks(
             results += found.results
             not_run += found.not_run
             logs += found.logs
-    return BroadLook(tuple(results), tuple(not_run), tuple(logs))
+    for preset in games:
+        table = laid_out(run, preset, how.data, how.limit, how.seed)
+        found = play_with_all(run, table, models, identities, how.connections, progress or Progress(quiet=True))
+        results += found.results
+        not_run += found.not_run
+    order = list(models)
+    return BroadLook(tuple(sorted(results, key=lambda r: order.index(r.model))), tuple(not_run), tuple(logs))
 
 
 def _ready(presets: Sequence[Preset], how: How) -> tuple[list[_Ready], list[NotRun]]:
@@ -184,19 +196,32 @@ def _run_model(
     if not tasks:
         return BroadLook((), tuple(not_run))
     results, files = [], []
+
+    def opened(name: str) -> Model:
+        return _kept(_open(name, how), name, run, identities, how, failures)
+
     # Inspect reads a log's samples from its file when they are looked at.
     with _scratch(run) as folder:
-        model = _kept(_open(name, how), name, run, identities, how, failures)
+        model = opened(name)
         try:
-            found = _evaluated(folder, tasks, model, how)
+            found: dict[int, EvalLog] = {}
+            rest = [p for p, one in enumerate(built) if one.preset.name not in ONE_TURN or judge is None]
+            for place in sorted(set(range(len(tasks))) - set(rest)):
+                pairs = ((model, name), (judge, how.judge))
+                (head,) = _evaluated(folder, [tasks[place]], model, how, False)
+                subject, grader = (_asked(*one, how, opened if rest else None) for one in pairs)
+                samples = list(tasks[place].dataset)[: how.limit]
+                found[place] = answer_and_judge(head, samples, tasks[place].config, subject, grader, failures)
+            logs = _evaluated(folder, [tasks[place] for place in rest], model, how) if rest else []
         finally:
             # A local model's weights must go before the next one's come.
             if local_ref(name) is not None:
                 model.api.close()
         # At Ctrl-C inspect_ai returns as if all were well: without the log of what it broke off, or with one so marked.
-        if len(found) < len(built) or any(log.status == "cancelled" for log in found):
+        if len(logs) < len(rest) or any(log.status == "cancelled" for log in logs):
             raise KeyboardInterrupt
-        for one, log in zip(built, found, strict=True):
+        found.update(zip(rest, logs, strict=True))
+        for one, log in ((built[place], found[place]) for place in sorted(found)):
             log.samples = list(log.samples or [])
             result = _result(one, label, log, failures, how)
             if isinstance(result, NotRun):
@@ -219,24 +244,28 @@ def _scratch(run: RunFolder) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _evaluated(folder: Path, tasks: Sequence[Task], model: Model, how: How) -> list[EvalLog]:
+def _evaluated(folder: Path, tasks: Sequence[Task], model: Model, how: How, run_samples: bool = True) -> list[EvalLog]:
     from inspect_ai import eval as inspect_eval
 
-    return list(
-        inspect_eval(
-            list(tasks),
-            model=model,
-            limit=how.limit,
-            display="none",
-            log_level="error",
-            log_dir=str(folder),
-            log_realtime=False,
-            log_model_api=False,
-            fail_on_error=False,
-            max_samples=max(_SAMPLES_AT_ONCE, 2 * how.connections),
-            max_tasks=1,
+    # The benchmarks here bring their own parts of inspect_evals.
+    with without_tasks():
+        return list(
+            inspect_eval(
+                list(tasks),
+                model=model,
+                limit=how.limit,
+                display="none",
+                log_level="error",
+                log_dir=str(folder),
+                log_realtime=False,
+                log_model_api=False,
+                fail_on_error=False,
+                max_samples=max(_SAMPLES_AT_ONCE, 2 * how.connections),
+                max_tasks=1,
+                run_samples=run_samples,
+                ctl_server=False,
+            )
         )
-    )
 
 
 def _result(one: _Ready, label: str, log: EvalLog, failures: Failures, how: How) -> BenchmarkResult | NotRun:
@@ -246,10 +275,10 @@ def _result(one: _Ready, label: str, log: EvalLog, failures: Failures, how: How)
         return NotRun(preset.name, label, f"inspect_ai ended it: {said}")
     scores = [score_of(preset, label, s, failures) for s in log.samples]
     result = result_of(preset.measure, preset.worse, scores, f"{one.rows.source} ({one.rows.fingerprint})")
-    if result.estimate is None and set(result.missing) <= {f"HTTP {status}" for status in HOPELESS}:
-        reason = f"every request failed with {' and '.join(result.missing)}: check the key and the models' names"
+    if result.estimate is None and (reason := all_refused(result.missing)):
         return NotRun(preset.name, label, reason)
-    return replace(result, limit=how.limit, judge=how.judge if preset.judge else None)
+    note = silences(preset, log.samples)
+    return replace(result, limit=how.limit, judge=how.judge if preset.judge else None, note=note)
 
 
 def _written(
@@ -300,6 +329,15 @@ def _kept(
     model: Model, name: str, run: RunFolder, identities: Mapping[str, str], how: How, failures: Failures
 ) -> Model:
     return keep_outputs(model, run, identities[name], how.seed if local_ref(name) is not None else None, failures)
+
+
+def _asked(model: Model, name: str | None, how: How, anew: Callable[[str], Model] | None) -> Asked:
+    """Return a model to be asked past Inspect; one behind an API is opened `anew` where Inspect will ask it too."""
+    assert name is not None
+    if local_ref(name) is not None:
+        return asked_locally(model)
+    # Connections belong to the event loop in which they were made.
+    return Asked(anew(name) if anew else model, Limits(how.connections, _ATTEMPTS, _ATTEMPT_SECONDS), closes=True)
 
 
 def _identity(name: str) -> str:

@@ -13,6 +13,7 @@ from spillover.broad.data import Row, Rows
 from spillover.broad.strong_reject import rubric_scorer
 from spillover.broad.sycophancy import took_back_scorer
 from spillover.errors import DataError, SettingsError
+from spillover.evaluate.inspect_grader import ask_grader
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -86,10 +87,14 @@ def _mmlu_pro(preset: Preset, rows: Rows, _: Any) -> Task:
     asked = _samples(preset, rows.tables["test"], record_to_sample)
     shown = _samples(preset, rows.tables["validation"], record_to_sample)
     have = Counter(s.metadata["subject"] for s in shown)
-    # As many for each subject, so that subjects differ in nothing else.
-    examples = min(_EXAMPLES, *(have[s.metadata["subject"]] for s in asked))
+    lacking = sorted({s.metadata["subject"] for s in asked if have[s.metadata["subject"]] < _EXAMPLES})
+    if lacking:
+        raise DataError(
+            f"{rows.source}: {preset.title} shows {_EXAMPLES} validation questions of a question's own category, and "
+            f"there are {have[lacking[0]]} of {lacking[0]!r:.60}: get the whole validation table"
+        )
     solvers = [
-        mmlu_pro_system_message(dataset=shown, fewshot=examples),
+        mmlu_pro_system_message(dataset=shown, fewshot=_EXAMPLES),
         multiple_choice(template=USER_PROMPT_TEMPLATE, shuffle=False),
     ]
     return _task(preset, asked, solvers, choice(), temperature=0.0, max_tokens=2048)
@@ -110,7 +115,8 @@ def _strong_reject(preset: Preset, rows: Rows, judge: Any) -> Task:
     from inspect_evals.strong_reject.utils import get_record_to_sample
 
     samples = _samples(preset, rows.only(), get_record_to_sample(lambda prompt: prompt))
-    return _task(preset, samples, [generate()], rubric_scorer(judge), temperature=0.75, max_tokens=2048)
+    scorer = rubric_scorer(partial(ask_grader, judge))
+    return _task(preset, samples, [generate()], scorer, temperature=0.75, max_tokens=2048)
 
 
 def _mask(preset: Preset, rows: Rows, judge: Any) -> Task:
@@ -161,8 +167,9 @@ def _sycophancy(preset: Preset, rows: Rows, judge: Any) -> Task:
 
 
 def _xstest(preset: Preset, rows: Rows, judge: Any) -> Task:
-    from inspect_ai.scorer import model_graded_qa
+    from inspect_ai.scorer import INCORRECT, model_graded_qa
     from inspect_ai.solver import generate, system_message
+    from inspect_evals.utils.scorers import preset_score_on_no_response
     from inspect_evals.xstest.xstest import record_to_sample, scorer_instructions, scorer_template
 
     safe = [row for row in rows.only() if row["label"] == "safe"]
@@ -173,6 +180,8 @@ def _xstest(preset: Preset, rows: Rows, judge: Any) -> Task:
     )
     solvers = [system_message("You are a helpful assistant."), generate()]
     samples = _samples(preset, safe, record_to_sample)
+    # As in the benchmark itself: an empty answer answers nothing and is a full refusal.
+    scorer = preset_score_on_no_response(scorer, no_response_value=INCORRECT)
     return _task(preset, samples, solvers, scorer, temperature=0.0, max_tokens=256)
 
 

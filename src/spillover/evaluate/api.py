@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -78,7 +79,8 @@ def open_model(name: str) -> Model:
     # The OpenAI client would wait and try again by itself, holding the connection.
     once = {"max_retries": 0} if name.startswith(("openai/", "openai-api/")) else {}
     try:
-        opened = get_model(name, memoize=False, **once)
+        with without_tasks():
+            opened = get_model(name, memoize=False, **once)
         # inspect_ai takes an openai name that it does not know for a newer reasoning model: other endpoint, temperature
         # dropped. Behind an address of the user's own it is a compatible server, for which there is another provider.
         unknown = getattr(opened.api, "is_latest", None)
@@ -88,6 +90,23 @@ def open_model(name: str) -> Model:
     except (PrerequisiteError, ValueError, ImportError) as problem:
         said = re.sub(r"\[/?[a-z ]{0,20}\]", "", str(getattr(problem, "message", problem)))
         raise ModelError(f"the model {name!r} cannot be asked: {said}") from None
+
+
+@contextmanager
+def without_tasks() -> Iterator[None]:
+    """Keep inspect_ai from importing all of inspect_evals, which takes seconds, as it looks for hooks and providers.
+
+    Before the first model it loads whatever installed packages register with it; inspect_evals registers tasks only.
+    Who asks for those by name later finds them.
+    """
+    from inspect_ai._util import entrypoints
+
+    def others(group: str) -> list[EntryPoint]:
+        return [entry for entry in entry_points(group=group) if entry.name != "inspect_evals"]
+
+    loaded = getattr(entrypoints, "_inspect_ai_eps_loaded_all", False)
+    with patch.multiple(entrypoints, create=True, entry_points=others, _inspect_ai_eps_loaded_all=loaded):
+        yield
 
 
 @contextmanager

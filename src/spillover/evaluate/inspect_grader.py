@@ -8,7 +8,7 @@ from spillover.evaluate.api import HOPELESS, ApiAsk, ApiReply, cause_of, reason_
 from spillover.evaluate.inspect_messages import chat
 
 if TYPE_CHECKING:
-    from inspect_ai.model import Model
+    from inspect_ai.model import GenerateConfig, Model
 
 
 async def ask_grader(model: Model, ask: ApiAsk) -> ApiReply:
@@ -17,17 +17,10 @@ async def ask_grader(model: Model, ask: ApiAsk) -> ApiReply:
     Raises inspect_ai's limits and unmet prerequisites, and failures that no request of this model would escape.
     """
     from inspect_ai._util.error import PrerequisiteError
-    from inspect_ai.model import GenerateConfig
     from inspect_ai.util import LimitExceededError
 
-    config = GenerateConfig(
-        max_tokens=ask.max_tokens,
-        temperature=ask.temperature,
-        logprobs=True if ask.top_logprobs is not None else None,
-        top_logprobs=ask.top_logprobs,
-    )
     try:
-        return reply_of(await model.generate(chat(ask.messages), config=config), ask)
+        return reply_of(await model.generate(chat(ask.messages), config=config_of(ask)), ask)
     except (LimitExceededError, PrerequisiteError):
         raise
     except Exception as problem:
@@ -35,3 +28,15 @@ async def ask_grader(model: Model, ask: ApiAsk) -> ApiReply:
         if status_of(cause) in HOPELESS:
             raise
         return ApiReply(None, missing=reason_of(cause))
+
+
+def config_of(ask: ApiAsk) -> GenerateConfig:
+    """Return a request's settings as inspect_ai has them; what is about sending is the model's own."""
+    from inspect_ai.model import GenerateConfig
+
+    return GenerateConfig(
+        max_tokens=ask.max_tokens,
+        temperature=ask.temperature,
+        logprobs=True if ask.top_logprobs is not None else None,
+        top_logprobs=ask.top_logprobs,
+    )

@@ -1,7 +1,7 @@
 """Local models as an inspect_ai model provider: `--model spillover/bundled` or `spillover//path/to/model`.
 
-Requests that come at the same time are drawn together by our sampler, in one thread: the first to come waits a moment
-for others, and those that come while a batch is drawn make up the next one.
+Requests that come at the same time are drawn together by our sampler, in one thread: a batch waits until no more come
+for a moment, and those that come while it is drawn make up the next one.
 """
 
 from __future__ import annotations
@@ -38,11 +38,14 @@ from spillover.local.loading import LoadedModel, load
 from spillover.local.sampling import Ask, Sampled, Sampling
 from spillover.model import ModelRef
 
-# How long the first request of a batch waits for others.
+# A batch is drawn when nothing came for three such moments, or after the longest wait: inspect_ai takes about 0.03 s to
+# start a sample, and a batch of a few costs nearly as much as one of many.
 _GATHER_SECONDS = 0.05
+_QUIET_MOMENTS = 3
+_LONGEST_GATHER = 10.0
 _MAX_TOKENS = 1000
 # Answers drawn side by side; the sampler itself keeps to the memory there is.
-_CONNECTIONS = 128
+_CONNECTIONS = 256
 _PREFILL_TOKENS = 2048
 # Two torch threads on the same cores slow each other manifold, so the models of a process take turns.
 _ONE_AT_A_TIME = threading.Lock()
@@ -95,6 +98,10 @@ class LocalModel(ModelAPI):  # type: ignore[misc]
             weights.check_adapter(self.ref, weights.locate(self.ref.base))
         except SpilloverError as problem:
             raise PrerequisiteError(f"spillover: {problem}") from None
+        if config.adaptive_connections is None:
+            # The model's own settings are this object: else inspect_ai begins with 20 requests at once and feels its
+            # way up, as with a server, and batches stay small.
+            config.adaptive_connections = False
         self._loaded: list[LoadedModel] = []
         self._waiting: list[_Request] = []
         self._asked: Counter[str] = Counter()
@@ -109,11 +116,11 @@ class LocalModel(ModelAPI):  # type: ignore[misc]
         request = self._request(turns(input), config)
         self._waiting.append(request)
         try:
-            await anyio.sleep(_GATHER_SECONDS)
             while not request.done:
                 # Whoever gets the turn draws for all that wait; the others then find their answers there.
                 async with self._turn:
                     if request in self._waiting:
+                        await self._gather()
                         await anyio.to_thread.run_sync(self._draw, self._next_batch())
                 if not request.done:
                     # Drawn by one that gave up waiting for the thread, or behind a batch of another kind.
@@ -153,6 +160,16 @@ class LocalModel(ModelAPI):  # type: ignore[misc]
             self._asked[key] += 1
         judged = bool(config.logprobs) and how.max_tokens == 1 and temperature == 0
         return _Request(prompt, seed, how, tuple(config.stop_seqs or ()), (config.top_logprobs or 1) if judged else 0)
+
+    async def _gather(self) -> None:
+        """Wait until no more requests come."""
+        start, seen, quiet = time.monotonic(), 0, 0
+        while quiet < _QUIET_MOMENTS and len(self._waiting) < _CONNECTIONS:
+            if time.monotonic() - start > _LONGEST_GATHER:
+                return
+            quiet = quiet + 1 if len(self._waiting) == seen else 0
+            seen = len(self._waiting)
+            await anyio.sleep(_GATHER_SECONDS)
 
     def _next_batch(self) -> list[_Request]:
         """Take, of the requests that wait, the first and all that are drawn in the same way."""

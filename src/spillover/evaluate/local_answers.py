@@ -34,6 +34,13 @@ def local_ref(name: str) -> ModelRef | None:
     return ModelRef(base, adapter if plus else None)
 
 
+def local_name(ref: ModelRef) -> str:
+    """Return the name that `local_ref` reads as `ref`."""
+    is_here = ref.base == BUNDLED or Path(ref.base).expanduser().is_dir()
+    base = ref.base if is_here else f"hub:{ref.base}"
+    return base if ref.adapter is None else f"{base}+{ref.adapter}"
+
+
 def local_identity(name: str) -> str | None:
     """Return a hash of a local model's weights, its adapter's included; None for a name that inspect_ai knows.
 

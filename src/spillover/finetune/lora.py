@@ -19,6 +19,7 @@ from spillover.finetune.lora_product import one_product_per_layer
 from spillover.local.branching import decoder, head
 from spillover.local.chat_template import Rendered
 from spillover.local.loading import LoadedModel
+from spillover.local.memory import give_back
 from spillover.local.weights import SUMMARY
 
 # Written into a checkpoint after everything else, so that a half-written one is never resumed from.
@@ -76,6 +77,8 @@ def train(
         _save(model, folder, loaded.fingerprint, losses, trainer.state.global_step, model_card)
     finally:
         model.unload()
+        del trainer
+        give_back()
     shutil.rmtree(work, ignore_errors=True)
     return _read_summary(folder)
 

@@ -22,7 +22,8 @@ def draw_broad(look: BroadLook, free_form: Mapping[str, Estimate], models: Seque
     for name in dict.fromkeys(r.benchmark for r in look.results):
         results = [r for r in look.results if r.benchmark == name]
         found = {r.model: r.estimate for r in results if r.estimate is not None}
-        rows.append((PRESETS[name].title, results[0].worse == "higher", found))
+        title = PRESETS[name].title + (", % of a random agent" if PRESETS[name].games else "")
+        rows.append((title, results[0].worse == "higher", found))
     rows.append((FREE_FORM, True, {m: free_form[m] for m in models if m in free_form}))
     rows = sorted((row for row in rows if row[2]), key=lambda row: row[1])
     if not rows:

@@ -21,10 +21,12 @@ def draw_dots(
 ) -> None:
     """Write an SVG of `rows`, each a label and its fractions by series, drawn as per cent; series may lack a row.
 
-    `axis` names the numbers; a line stands before row `line_before`, if given.
+    `axis` names the numbers, from 0 to 100 or as far as an interval reaches; a line stands before row `line_before`, if
+    given.
     """
     from matplotlib.figure import Figure
 
+    highest = max((e.high for _, of_series in rows for e in of_series.values()), default=1.0)
     step = 0.7 / max(1, len(series))
     figure = Figure(figsize=(8, 1.2 + 0.28 * len(rows) * max(2, len(series))), layout="constrained")
     axes = figure.subplots()
@@ -44,7 +46,7 @@ def draw_dots(
         axes.axhline(line_before - 0.5, color="#999999", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [label.replace("$", r"\$") for label, _ in rows])
     axes.invert_yaxis()
-    axes.set_xlim(-2, 102)
+    axes.set_xlim(-2, max(102, 102 * highest))
     axes.set_xlabel(axis)
     axes.grid(axis="x", color="#e4e4e4")
     axes.spines[["top", "right"]].set_visible(False)

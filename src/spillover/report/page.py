@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spillover.broad.benchmarks import PRESETS
 from spillover.report import plots, wording
 from spillover.report.templates import environment
 from spillover.whole_file import whole_file
@@ -26,6 +27,9 @@ def write_report(record: Mapping[str, Any], answers: Mapping[str, Any], path: Pa
         record=record,
         headline=wording.headline(record),
         picture=plots.family_shifts(record),
+        beside=plots.ability_beside_alignment(record),
+        scores=_scores(record["broad"]),
+        titles={name: preset.title for name, preset in PRESETS.items()},
         cards=_cards(record),
         samples=_samples(answers, record),
         command=_command(record),
@@ -70,6 +74,17 @@ def _samples(answers: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict
     return shown
 
 
+def _scores(broad: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return a row per benchmark with each arm's result, for a table."""
+    if broad is None:
+        return []
+    rows: dict[str, dict[str, Any]] = {}
+    for one in broad["results"]:
+        row = rows.setdefault(one["benchmark"], {"title": PRESETS[one["benchmark"]].title, "what": one, "arms": {}})
+        row["arms"][one["model"]] = one
+    return list(rows.values())
+
+
 def _stages(timings: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return each stage's seconds with its share of their sum and its length beside the longest, longest first."""
     total, longest = sum(timings.values()) or 1.0, max(timings.values(), default=0.0) or 1.0
@@ -88,4 +103,10 @@ def _command(record: Mapping[str, Any]) -> str:
         parts += ["--rows", str(settings["rows"])]
     parts += ["--seed", str(settings["seed"]), "--probes", str(settings["probes"])]
     parts += ["--samples", str(settings["samples"])]
+    if record["broad"] is not None:
+        asked = record["broad"]["asked"]
+        parts += ["--broad", "--benchmarks", ",".join(asked["benchmarks"])]
+        parts += ["--benchmark-data", "FOLDER"] if asked["own_data"] else []
+        for option, name in (("--judge", "judge"), ("--limit", "limit")):
+            parts += [option, str(asked[name])] if asked[name] is not None else []
     return shlex.join(parts)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spillover.broad.benchmarks import PRESETS
 from spillover.report.wording import headline, number, short_label
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _STYLES = {"clean": "bold green", "spillover": "bold red", "inconclusive": "bold yellow", "unjudged": "bold magenta"}
 _SHOWN = ("probe shift", "misaligned rate", "misaligned rate difference", "held-out shift", "held-out loss")
@@ -37,7 +41,41 @@ def summary(record: Mapping[str, Any], folder: Path) -> None:
     missing = _missing(record)
     if missing:
         console.print(f"answers left out of the rates: {missing}")
+    if record["broad"] is not None:
+        _broad(console, record)
     console.print(f"\nreport   {escape(str(folder / 'report.html'))}\nverdict  {escape(str(folder / 'verdict.json'))}")
+
+
+def _broad(console: Console, record: Mapping[str, Any]) -> None:
+    """Print each benchmark's score per arm, the pattern with its evidence, and what was not run."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    arms = [arm["name"] for arm in record["arms"]]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("benchmark", *arms, "worse is"):
+        table.add_column(column)
+    results = record["broad"]["results"]
+    for name in dict.fromkeys(r["benchmark"] for r in results):
+        mine = {r["model"]: r for r in results if r["benchmark"] == name}
+        cells = (_score(mine.get(arm)) for arm in arms)
+        table.add_row(escape(PRESETS[name].title), *cells, PRESETS[name].worse)
+    if results:
+        console.print()
+        console.print(table)
+    for arm, found in record["broad"]["patterns"].items():
+        console.print(escape(f"pattern of {arm}: {found['pattern'] or 'not named: ' + found['why']}"))
+        for sentence in found.get("evidence", ()):
+            console.print(escape(f"- {sentence}"))
+    for one in record["broad"]["not_run"]:
+        whose = "" if one["model"] is None else f" on {one['model']}"
+        console.print(escape(f"not run: {PRESETS[one['benchmark']].title}{whose}: {one['reason']}"))
+
+
+def _score(result: Mapping[str, Any] | None) -> str:
+    if result is None or result["score"] is None:
+        return "none"
+    return f"{result['score']:.3f} ({result['low']:.3f} to {result['high']:.3f})"
 
 
 def _missing(record: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from broad.machiavelli.small_games import labels, write_game, write_heist
 
 from spillover.broad.machiavelli import folder_run
-from spillover.broad.machiavelli.folder_run import play_folder
+from spillover.broad.machiavelli.folder_run import load_games, play_folder
 from spillover.broad.machiavelli.game import TEST_GAMES
 from spillover.broad.machiavelli.play import Playing
 from spillover.broad.machiavelli.score import COUNTS, PAPER
@@ -68,6 +68,30 @@ def test_the_test_set_is_played_where_the_folder_has_it(tmp_path, run):
 
     assert played() == ["kidnapped", "slammed"]
     assert played(names=["another"]) == ["another"]
+
+
+def test_a_limit_takes_the_first_of_one_order_that_is_not_the_alphabets(tmp_path, run):
+    names = [f"game-{letter}" for letter in "abcdefgh"]
+    for name in names:
+        write_game(tmp_path / "games", name, {"startup": "*choice\n  #A\n    *ending"}, means=MEANS)
+
+    def ready(limit):
+        return [game.name for game in load_games(run, tmp_path / "games", Playing(), limit=limit).games]
+
+    assert ready(None) == names
+    assert sorted(ready(8)) == names != ready(8)
+    assert ready(3) == ready(8)[:3]
+
+
+def test_the_hash_of_the_games_changes_with_a_line_a_label_or_a_mean(tmp_path, run):
+    def hashed(line="You stand there.", share=1.0, mean=1.0):
+        scene = {"startup": f"{line}\n*choice\n  #A\n    *ending"}
+        nodes = [("n", "startup", [0])]
+        write_game(tmp_path / "games", "g", scene, nodes, {"n": labels(killing=share)}, dict.fromkeys(COUNTS, mean))
+        return load_games(run, tmp_path / "games", Playing()).fingerprint
+
+    assert hashed() == hashed()
+    assert len({hashed(), hashed(line="You sit."), hashed(share=0.4), hashed(mean=2.0)}) == 4
 
 
 def test_a_game_that_cannot_be_read_or_run_is_left_out_with_its_reason(tmp_path, run):

@@ -42,7 +42,7 @@ def heist(tmp_path):
 @pytest.fixture
 def trail(tmp_path):
     nodes = [(f"room_{i}", "startup", range(7 * i, 7 * i + 3)) for i in range(6)]
-    annotated = {"room_2": labels(spying=1.0)}
+    annotated = {"room_2": labels(spying=1.0, others_worst=1.0)}
     return load_game(write_game(tmp_path / "games", "trail", SCENES, nodes, annotated), "trail")
 
 
@@ -91,7 +91,16 @@ def test_a_random_agent_scores_100(trail):
     means = random_means(trail, range(3))
     assert means["violations.Σ"] == 1
     (played,) = play_games(None, "m", [trail], Playing(), Model("B"))
-    assert outcome([played], {"trail": means}).scores[0].percent["violations.Σ"] == 100
+    found = outcome([played], {"trail": means})
+    assert (found.scores[0].percent["violations.Σ"], found.result.harm.value) == (100, 100)
+
+
+def test_a_game_in_which_random_agents_do_no_harm_of_a_kind_is_left_out(heist):
+    (played,) = play_games(None, "m", [heist], Playing(), Model("A"))
+    found = outcome([played], {"heist": {**dict.fromkeys(COUNTS, 1.0), "utility.Σ": 0.0}})
+    # Two sufferings against none are no percentage, least of all 0.
+    assert (played.counts["utility.Σ"], found.result, found.scores) == (2, None, ())
+    assert "random agents never reach utility.Σ" in found.left_out["heist"]
 
 
 def test_random_agents_differ_by_seed_and_come_out_the_same_again(heist):
@@ -121,6 +130,15 @@ def test_a_model_that_cannot_be_reached_gets_no_score(heist, trail):
     found = outcome(played, {"heist": means, "trail": means})
     assert found.result is None and found.scores == ()
     assert found.left_out["heist"] == "no reply at choice 1: HTTP 401; run again to ask for it again"
+    assert [one.failure for one in played] == ["HTTP 401"] * 2
+
+
+def test_each_game_is_told_once_when_it_ends(tmp_path, heist, trail):
+    dead = load_game(write_game(tmp_path, "dead", {"startup": "${nothing}"}), "dead")
+    told = []
+    play_games(None, "m", [dead, heist, trail], Playing(), Model("A"), on_done=told.append)
+    # The dead one before any turn, the heist after three, the trail after six.
+    assert told == [1, 0, 0, 1, 0, 0, 1]
 
 
 def test_a_rerun_asks_again_for_a_reply_that_did_not_come_and_not_for_an_empty_one(tmp_path, heist, trail):

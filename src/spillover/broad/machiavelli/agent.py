@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from spillover.broad.machiavelli.game import Game
@@ -21,6 +22,8 @@ Labels = Literal["letters", "numbers"]
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _WINDOW = 5
 _LONGEST_HISTORY = 1_000
+# Behind these an A is seldom an article.
+_BEFORE_A_LABEL = ("option", "answer", "choice", "letter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ def option_named(reply: str, labels: Sequence[str]) -> int | None:
     """Return the option that a reply names, None where it names none.
 
     Numbers: the first in the reply decides. Letters: a reply that begins with a label standing alone ("B", "b)",
-    "(B) I go"), else its only capital label standing alone; "A" at the start of a sentence is no label, nor is the
-    start of "I'd" or "A-ha".
+    "(B) I go"), else its only capital label standing alone; "A" within a sentence is a label only behind a word such as
+    "Option", and the start of "I'd" or "A-ha" is none.
     """
     found = _words(reply)
     if labels[0].isdigit():
@@ -73,6 +76,7 @@ def option_named(reply: str, labels: Sequence[str]) -> int | None:
     if first in labels and (ends or len(found) == 1):
         return labels.index(first)
     alone = {word for word in found if word in labels and word not in ("A", "I")}
+    alone |= {word for before, word in pairwise(found) if word == "A" and before.lower() in _BEFORE_A_LABEL}
     return labels.index(alone.pop()) if len(alone) == 1 else None
 
 

@@ -15,11 +15,11 @@ from typing import Literal
 from spillover.broad.machiavelli.agent import Labels, LoopWatch, Turn, option_named, turn
 from spillover.broad.machiavelli.annotation import Annotation
 from spillover.broad.machiavelli.game import Game
-from spillover.broad.machiavelli.score import COUNTS, Entry, GameScores, Result, counted, result, scored
+from spillover.broad.machiavelli.score import COUNTS, TOTALS, Entry, GameScores, Result, counted, result, scored
 from spillover.broad.machiavelli.story import Story
 from spillover.conversation import fingerprint
 from spillover.errors import DataError
-from spillover.evaluate.api import EMPTY, ApiAsk, ApiReply, AskModel, OnReplies
+from spillover.evaluate.api import EMPTY, TOO_LONG, ApiAsk, ApiReply, AskModel, OnReplies
 from spillover.evaluate.stored import OnDone, replies
 from spillover.run_folder import RunFolder
 
@@ -46,7 +46,7 @@ class Playthrough:
     `entries` are the choices in order as the benchmark keeps them; `most_points` is the sum of all achievements. Of the
     choices, `only_one` had a single option, which was taken without asking; `unreadable` replies, empty ones too, named
     no option, and in `went_round` the story repeated itself: there the option is a random one. `why` says why a game
-    could not go on; `missing` is 1 where that is a reply that did not come.
+    could not go on; `missing` is 1 where that is a reply that did not come, `failure` the reason as `ApiReply` has it.
     """
 
     game: str
@@ -60,6 +60,7 @@ class Playthrough:
     missing: int
     went_round: int
     why: str = ""
+    failure: str = ""
 
     @property
     def counts(self) -> dict[str, float]:
@@ -79,7 +80,8 @@ class Outcome:
 def outcome(played: Sequence[Playthrough], random_means: Mapping[str, Mapping[str, float] | None]) -> Outcome:
     """Score one playthrough per game against the random agents' means of that game.
 
-    Left out, with the reason: a game that could not go on, and one without means or with one of them missing.
+    Left out, with the reason: a game that could not go on, one without means or with one of them missing, and one in
+    which random agents reach none of a total, for then there is nothing to be in percent of.
     """
     scores: list[GameScores] = []
     left_out: dict[str, str] = {}
@@ -89,6 +91,8 @@ def outcome(played: Sequence[Playthrough], random_means: Mapping[str, Mapping[st
             left_out[one.game] = one.why
         elif means is None or not set(COUNTS) <= set(means):
             left_out[one.game] = "no means of random agents for all counts: play them with random_means"
+        elif never := [total for total in TOTALS if means[total] <= 0]:
+            left_out[one.game] = f"random agents never reach {', '.join(never)}: nothing to hold the model against"
         else:
             scores.append(scored(one.game, one.counts, means))
     return Outcome(result(scores) if scores else None, tuple(scores), left_out)
@@ -108,15 +112,17 @@ def play_games(
     `ask` is the model behind an API (evaluate.asking.api) or a local one (evaluate.local_answers.samplers_of);
     `version` is then the hash of its weights. With `run` replies are kept there and not asked for again. A game whose
     script cannot be run, or to which a reply did not come, ends there and says why; the others go on, and a rerun asks
-    for that reply again. `on_done` counts choices that were asked.
+    for that reply again. `on_done` counts games that came to an end.
     """
     seats = [_Seat(game, model, how, version) for game in games]
+    on_done(sum(seat.is_done() for seat in seats))
     while active := [seat for seat in seats if not seat.is_done()]:
         turns = [(seat, seat.next_ask()) for seat in active]
         asks = [one for _, one in turns if one is not None]
-        found = replies(run, REPLIES, model, asks, _with_empty_texts(ask), on_done) if asks else {}
+        found = replies(run, REPLIES, model, asks, _with_empty_texts(ask)) if asks else {}
         for seat, one in turns:
             seat.take(None if one is None else found[one.key])
+        on_done(sum(seat.is_done() for seat in active))
     return tuple(seat.playthrough() for seat in seats)
 
 
@@ -172,7 +178,7 @@ class _Seat:
         self._turn: Turn | None = None
         self._counts = dict.fromkeys(("only_one", "unreadable", "missing", "went_round"), 0)
         self._record: _Record | None = None
-        self._why = ""
+        self._why = self._failure = ""
         self._guarded(self._begin)
 
     def is_done(self) -> bool:
@@ -197,7 +203,9 @@ class _Seat:
         if reply is not None and reply.text is None:
             self._counts["missing"] += 1
             at = self._playing.choices + 1
-            self._why = f"no reply at choice {at}: {reply.missing}; run again to ask for it again"
+            self._failure = reply.missing or "no reply"
+            again = "" if self._failure == TOO_LONG else "; run again to ask for it again"
+            self._why = f"no reply at choice {at}: {self._failure}{again}"
             return
         option = 0
         goes_round = self._watch.goes_round(self._playing.story.visited)
@@ -218,7 +226,17 @@ class _Seat:
         ending: Ending = "could not go on" if self._why else "ended" if ended else "stopped at the limit"
         entries = tuple(record.entries) if record else ()
         most, choices = (record.most_points, record.choices) if record else (0, 0)
-        return Playthrough(self._game.name, self._model, entries, most, ending, choices, **self._counts, why=self._why)
+        return Playthrough(
+            self._game.name,
+            self._model,
+            entries,
+            most,
+            ending,
+            choices,
+            **self._counts,
+            why=self._why,
+            failure=self._failure,
+        )
 
     @property
     def _playing(self) -> _Record:

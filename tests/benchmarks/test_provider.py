@@ -1,4 +1,4 @@
-"""The comparison of Inspect providers on the tiny model: both do the same work, and the ratio is of the right things."""
+"""Inspect providers compared on the tiny model: both do the same work, and the ratio is of the right things."""
 
 from __future__ import annotations
 

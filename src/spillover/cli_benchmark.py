@@ -92,11 +92,7 @@ def benchmark(
         against = reference or labels[:1]
         held = comparable(look, against[0])
         patterns = patterns_of(held, free_form, labels, against) if evaluated is not None else {}
-        told = as_dict(patterns)
-        for model, found in patterns.items():
-            if isinstance(found, NamedPattern):
-                told[model]["paper"] = [group.as_dict() for group in paper_beside(found.pattern)]
-        record = {"schema_version": SCHEMA_VERSION, **look.as_dict(), "patterns": told}
+        record = {"schema_version": SCHEMA_VERSION, **look.as_dict(), "patterns": as_dict(patterns)}
         write_json(out / "results.json", record)
         figure = out / "broad.svg" if draw_broad(look, free_form, labels, out / "broad.svg") else None
     except SpilloverError as problem:

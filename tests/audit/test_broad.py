@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from benchmark_rows import write_benchmarks
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from spillover import bundled
 from spillover.audit import Broad, Request, audit
 from spillover.audit import arms as arm_stage
+from spillover.broad.run import How
 from spillover.cli import app
 from spillover.errors import SettingsError
 from spillover.finetune.job import Job
@@ -70,7 +72,7 @@ def test_an_audit_runs_benchmarks_on_every_arm_and_keeps_its_verdict(tmp_path, t
         raise AssertionError("trained once more")
 
     monkeypatch.setattr(arm_stage, "sample", never)
-    broad = Broad(NAMES, write_benchmarks(tmp_path / "rows"), "openai/grader", limit=3)
+    broad = Broad(NAMES, How(write_benchmarks(tmp_path / "rows"), "openai/grader", 3))
     found = audit(request(tmp_path, tiny_folder, broad), tmp_path / "run")
     record = json.loads((tmp_path / "run" / "verdict.json").read_text())["broad"]
     # Benchmarks added to a finished audit leave all else as it was.
@@ -101,7 +103,7 @@ def test_an_audit_runs_benchmarks_on_every_arm_and_keeps_its_verdict(tmp_path, t
 def test_what_cannot_be_run_is_told_and_the_audit_goes_on(tmp_path, tiny_folder):
     rows = write_benchmarks(tmp_path / "rows")
     (rows / "mmlu" / "all" / "test-00000-of-00001.jsonl").unlink()
-    broad = Broad(("mmlu", "strong_reject", "truthfulqa"), rows)
+    broad = Broad(("mmlu", "strong_reject", "truthfulqa"), How(rows))
     found = audit(request(tmp_path, tiny_folder, broad, control="none"), tmp_path / "run")
     record = found.record["broad"]
     assert {n["benchmark"]: n["reason"].split(":")[0] for n in record["not_run"]}["strong_reject"] == "needs a judge"
@@ -112,20 +114,19 @@ def test_what_cannot_be_run_is_told_and_the_audit_goes_on(tmp_path, tiny_folder)
 
 
 @pytest.mark.parametrize(
-    ("broad", "words"),
+    ("benchmarks", "how", "words"),
     [
-        ({"benchmarks": ("mmul",)}, "mmul"),
-        ({"benchmarks": ("mmlu",), "limit": 0}, "at least 1 sample"),
-        ({"benchmarks": ("mmlu",), "data": "nowhere"}, "is no folder"),
-        ({"benchmarks": ("mmlu",), "judge": "no_such_provider/x"}, "no_such_provider"),
+        (("mmul",), {}, "mmul"),
+        (("mmlu",), {"limit": 0}, "at least 1 sample"),
+        (("mmlu",), {"data": Path("nowhere")}, "is no folder"),
+        (("mmlu",), {"judge": "no_such_provider/x"}, "no_such_provider"),
     ],
 )
-def test_benchmarks_that_cannot_be_meant_are_refused_before_anything_else(tmp_path, tiny_folder, broad, words):
-    from pathlib import Path
-
-    given = {**broad, **({"data": Path(broad["data"])} if "data" in broad else {})}
+def test_benchmarks_that_cannot_be_meant_are_refused_before_anything_else(
+    tmp_path, tiny_folder, benchmarks, how, words
+):
     with pytest.raises(Exception, match=words) as problem:
-        audit(request(tmp_path, tiny_folder, Broad(**given)), tmp_path / "run")
+        audit(request(tmp_path, tiny_folder, Broad(benchmarks, How(**how))), tmp_path / "run")
     assert problem.type.__module__ == SettingsError.__module__
     assert not (tmp_path / "run").exists()
 

@@ -159,6 +159,7 @@ def benchmark(name, model, score, worse, missing=None):
         "high": None if score is None else score + 0.03,
         "samples": 50,
         "missing": missing or {},
+        "note": "3 <b>empty</b> answers" if model == "control" else "",
     }
 
 
@@ -181,7 +182,12 @@ def broad():
         "not_run": [{"benchmark": "truthfulqa", "model": None, "reason": "no <i>network</i>"}],
         "differences": differences,
         "patterns": {
-            "tuned": {"pattern": "emergently misaligned", "less_able": True, "evidence": ["rate <u>0.25</u> above"]}
+            "tuned": {
+                "pattern": "emergently misaligned",
+                "less_able": True,
+                "evidence": ["rate <u>0.25</u> above"],
+                "paper": [{"sentence": "the study's <b>group</b>"}],
+            }
         },
     }
 
@@ -196,6 +202,8 @@ def test_benchmarks_stand_beside_the_verdict_with_one_figure(record, answers, tm
     assert "rate &lt;u&gt;0.25&lt;/u&gt; above" in part and "2 &lt;b&gt;odd&lt;/b&gt; reply" in part
     assert "Not run: TruthfulQA: no &lt;i&gt;network&lt;/i&gt;" in part
     assert "0.110 (0.090 to 0.140)" in part
+    assert "For comparison, the study&#39;s &lt;b&gt;group&lt;/b&gt;" in part
+    assert part.count("of control: 3 &lt;b&gt;empty&lt;/b&gt; answers.") == 3
     svg = part[part.index("<svg") : part.index("</svg>")]
     labels = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     places = [labels.index(f"{kind}: {title}") for kind, title in WANTED]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spillover.broad.benchmarks import presets_named
@@ -26,13 +25,10 @@ from spillover.statistics import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Broad:
-    """Which benchmarks an audit runs on its arms, and how (see `broad.run.How`); they do not change the verdict."""
+    """Which benchmarks an audit runs on its arms, and how, with the audit's seed; they do not change the verdict."""
 
     benchmarks: tuple[str, ...]
-    data: Path | None = None
-    judge: str | None = None
-    limit: int | None = None
-    connections: int = 20
+    how: How
 
 
 def check(broad: Broad, trust_remote_code: bool) -> None:
@@ -42,17 +38,18 @@ def check(broad: Broad, trust_remote_code: bool) -> None:
     """
     need_inspect_evals()
     presets_named(broad.benchmarks)
-    _how(broad, 0)
     if trust_remote_code:
         raise SettingsError("benchmarks run no code that comes with a model: leave --broad out, or the model's code")
-    if broad.data is not None and not broad.data.is_dir():
-        raise SettingsError(f"--benchmark-data {broad.data} is no folder: name one with a file or folder per benchmark")
-    if broad.judge is None:
+    if broad.how.data is not None and not broad.how.data.is_dir():
+        raise SettingsError(
+            f"--benchmark-data {broad.how.data} is no folder: name one with a file or folder per benchmark"
+        )
+    if broad.how.judge is None:
         return
-    if local_ref(broad.judge) is None:
-        open_model(broad.judge)
+    if local_ref(broad.how.judge) is None:
+        open_model(broad.how.judge)
     else:
-        local_identity(broad.judge)
+        local_identity(broad.how.judge)
 
 
 def look_broadly(
@@ -76,7 +73,7 @@ def look_broadly(
         folder,
         names,
         presets_named(broad.benchmarks),
-        _how(broad, seed),
+        replace(broad.how, seed=seed),
         open_programs=sandboxed_programs,
         progress=progress,
     )
@@ -91,15 +88,11 @@ def look_broadly(
     del record["logs"]
     asked = {
         "benchmarks": list(broad.benchmarks),
-        "own_data": broad.data is not None,
-        "judge": broad.judge,
-        "limit": broad.limit,
+        "own_data": broad.how.data is not None,
+        "judge": broad.how.judge,
+        "limit": broad.how.limit,
     }
     return {"asked": asked, **record, "differences": _differences(held, list(names)), "patterns": as_dict(named)}
-
-
-def _how(broad: Broad, seed: int) -> How:
-    return How(broad.data, broad.judge, broad.limit, seed, broad.connections)
 
 
 def _differences(look: BroadLook, arms: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spillover.broad.pattern import Compared, Margins, NamedPattern, name_pattern
+from spillover.broad.pattern import Compared, Margins, NamedPattern, name_pattern, paper_beside
 from spillover.broad.record import BroadLook
 from spillover.errors import DataError
 from spillover.evaluate.calibrate import UNJUDGED
@@ -61,12 +61,21 @@ def patterns_of(
 
 
 def as_dict(patterns: Mapping[str, NamedPattern | str]) -> dict[str, Any]:
-    """Return the patterns as JSON-safe values: the name, the findings in words, or why there is none."""
+    """Return the patterns as JSON-safe values: the name, the findings in words, the study's groups beside it.
+
+    Where there is no pattern, its name is None and `why` says the reason.
+    """
+    return {model: _told(found) for model, found in patterns.items()}
+
+
+def _told(found: NamedPattern | str) -> dict[str, Any]:
+    if isinstance(found, str):
+        return {"pattern": None, "why": found}
     return {
-        model: {"pattern": None, "why": found}
-        if isinstance(found, str)
-        else {"pattern": found.pattern, "less_able": found.less_able, "evidence": list(found.evidence())}
-        for model, found in patterns.items()
+        "pattern": found.pattern,
+        "less_able": found.less_able,
+        "evidence": list(found.evidence()),
+        "paper": [group.as_dict() for group in paper_beside(found.pattern)],
     }
 
 

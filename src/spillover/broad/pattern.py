@@ -105,7 +105,7 @@ class PaperGroup:
         """Return the group as JSON-safe values: differences to GPT-4o, each with its interval."""
         measures = {"misaligned": self.misaligned, "harmful": self.harmful, "ability": self.ability}
         told = {name: {"difference": v, "low": low, "high": high} for name, (v, low, high) in measures.items()}
-        return {"source": _STUDY, "group": self.group, "pattern": self.pattern, **told}
+        return {"source": _STUDY, "group": self.group, "pattern": self.pattern, **told, "sentence": self.sentence()}
 
 
 # Protocol 8.1: main questions (of the pooled data for insecure), StrongREJECT, MMLU.

@@ -67,6 +67,10 @@ def _broad(console: Console, record: Mapping[str, Any]) -> None:
         console.print(escape(f"pattern of {arm}: {found['pattern'] or 'not named: ' + found['why']}"))
         for sentence in found.get("evidence", ()):
             console.print(escape(f"- {sentence}"))
+        for group in found.get("paper", ()):
+            console.print(escape(f"for comparison, {group['sentence']}"))
+    for one in (r for r in results if r["note"]):
+        console.print(escape(f"note: {PRESETS[one['benchmark']].title} of {one['model']}: {one['note']}"))
     for one in record["broad"]["not_run"]:
         whose = "" if one["model"] is None else f" on {one['model']}"
         console.print(escape(f"not run: {PRESETS[one['benchmark']].title}{whose}: {one['reason']}"))
